@@ -59,7 +59,7 @@ names, config, acme.schedule, acme.order_states, acme.record, ipc.messages, ipc.
 waf.rules_text, waf.arguments, waf.overridden, waf.phases, observe.access, observe.metrics, observe.cache_names,
 observe.cache_totals, observe.waf_totals, observe.mirror_totals, observe.packets, observe.tap_facts, observe.tapped; 0 errors,
 streams, remembered, compiled, and of config what keys are declared with: atoms, certificate_patterns, header_values, key, kinds,
-model, route_values, units, values, vocabulary; below them globs, regex and coders.
+model, route_values, units, values, vocabulary; below them globs, regex, coders and cells.
 Folders on one floor do not know each other.
 
 The modules that a request runs through are compiled where that can be done (compiled.py), from the same files.

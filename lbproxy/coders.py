@@ -26,7 +26,7 @@ CODINGS = (GZIP, ZSTD, BROTLI)
 HINT = "pip install 'lbproxy[compress]'"
 
 
-class Unavailable(Exception):
+class CoderUnavailable(Exception):
     """Raised when a coding needs a library that is not installed."""
 
 
@@ -74,7 +74,7 @@ def _zstd() -> Callable[[], Coder]:
     try:
         library: Any = import_module("zstandard")
     except ImportError as error:
-        raise Unavailable("zstd needs zstandard") from error
+        raise CoderUnavailable("zstd needs zstandard") from error
     settings = library.ZstdCompressionParameters.from_level(_LEVEL, window_log=_ZSTD_WINDOW, write_checksum=False)
     block = library.COMPRESSOBJ_FLUSH_BLOCK
 
@@ -89,7 +89,7 @@ def _brotli() -> Callable[[], Coder]:
     try:
         library: Any = import_module("brotli")
     except ImportError as error:
-        raise Unavailable("br needs brotli") from error
+        raise CoderUnavailable("br needs brotli") from error
 
     def make() -> Coder:
         own = library.Compressor(quality=_BROTLI_QUALITY, lgwin=_BROTLI_WINDOW)

@@ -93,7 +93,7 @@ class Unresolved(LbproxyError):
     """A name has no address that a backend can have; the text says why. In a moment it may have one."""
 
 
-class Unknown(Unresolved):
+class NameUnknown(Unresolved):
     """Whoever is to know it has answered, and does not: it will not change by itself."""
 
 

@@ -17,7 +17,7 @@ MEMORY = 1024 * 1024
 HINT = "pip install 'lbproxy[regex]'"
 
 
-class Unavailable(Exception):
+class RegexUnavailable(Exception):
     """Raised when google-re2 is needed and not installed."""
 
 
@@ -34,7 +34,7 @@ def searcher(pattern: str) -> Callable[[bytes], bool]:
 
         options = re2.Options()
     except (ImportError, AttributeError) as error:  # another package of that name has no Options
-        raise Unavailable("regular expressions need google-re2") from error
+        raise RegexUnavailable("regular expressions need google-re2") from error
     options.encoding = re2.Options.Encoding.LATIN1  # a byte is a character: paths are ASCII, and nothing else is looked at
     options.max_mem = MEMORY
     options.never_capture = True

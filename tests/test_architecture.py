@@ -77,6 +77,7 @@ FLOORS: dict[str, int] = {
     "lbproxy.observe.packets": 1,
     "lbproxy.observe.tap_facts": 1,
     "lbproxy.observe.tapped": 1,
+    "lbproxy.cells": -1,
     "lbproxy.coders": -1,
     "lbproxy.compiled": 0,
     "lbproxy.errors": 0,
@@ -137,6 +138,7 @@ GEVENT_FOLDERS = ("lbproxy.net", "lbproxy.worker", "lbproxy.control")
 
 WITHOUT_UNIT_TEST: dict[str, str] = {
     "tls/pair_audit.py": "test_audit.py asks all that is asked of a pair",
+    "cells.py": "an interface",
     "proxy/connect.py": "test_exchange.py dials and reuses with it",
     "proxy/subrequest.py": "steps/test_step.py asks with it",
     "proxy/stepwise.py": "steps/test_step.py sees what steps may do; steps/test_cache.py gives answers in place of a backend's",

@@ -14,9 +14,9 @@ from ipaddress import ip_network
 import pytest
 
 from lbproxy.balance.ledger import SIZE, Ledger
-from lbproxy.config.model import AddressList, RouteFilters
+from lbproxy.config.model import AddressListConfig, RouteFiltersConfig
 from lbproxy.filter.addresses import parse_client
-from lbproxy.filter.keys import Keys
+from lbproxy.filter.keys import LimitKeys
 from lbproxy.filter.limiter import CLIENTS_KEPT
 from lbproxy.http.edits import ResponseEdits
 from lbproxy.http.forwarding import Forwarder
@@ -348,7 +348,7 @@ def heads_of_backends() -> list[object]:
 def addresses_of_clients() -> list[object]:
     """A hundred limits, and clients with an IPv6 network each."""
     budget = Budget(CLIENTS_KEPT)
-    limits = [Keys(b"k" * 32, f"route {number}", budget) for number in range(100)]
+    limits = [LimitKeys(b"k" * 32, f"route {number}", budget) for number in range(100)]
     for number in range(20_000):
         limits[number % 100].of(parse_client(f"2001:db8:{number >> 8:x}:{number & 255:x}::1").site())
     return [limits]
@@ -356,7 +356,7 @@ def addresses_of_clients() -> list[object]:
 
 def addresses_at_routes() -> list[object]:
     """A route that refuses some, and clients with as many addresses."""
-    rules = RouteFilters(AddressList(deny=(ip_network("192.0.2.0/24"),)))
+    rules = RouteFiltersConfig(AddressListConfig(deny=(ip_network("192.0.2.0/24"),)))
     filters = Filters(rules, (), LEDGER, 0, lambda: 0.0)
     for number in range(20_000):
         filters._site(f"2001:db8:1234:5678:9abc:def0:{number >> 8:x}:{number & 255:x}")

@@ -45,6 +45,19 @@ def test_files_stay_small() -> None:
     assert not faults, "\n".join(faults)
 
 
+def test_a_class_has_a_name_of_its_own() -> None:
+    """A word means one thing: who reads or searches for the name of a class finds that class. Tables of the configuration end in
+    Config, so that what somebody wrote in a file is not taken for what runs."""
+    places: dict[str, list[str]] = {}
+    for path in source_files("lbproxy"):
+        for node in ast.walk(tree_of(path)):
+            if isinstance(node, ast.ClassDef):
+                places.setdefault(node.name, []).append(f"{path.relative_to(ROOT)}:{node.lineno}")
+    assert len(places) > 600
+    faults = [f"{name}: {', '.join(found)}" for name, found in sorted(places.items()) if len(found) > 1]
+    assert not faults, "\n".join(faults)
+
+
 @cache
 def lines_of_code(path: Path) -> frozenset[int]:
     """The numbers of its lines that are neither blank nor comment nor docstring."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.macro.machine import installed
-from lbproxy.config.model import Waf
+from lbproxy.config.model import WafConfig
 from lbproxy.config.model.waf import CRS
 from lbproxy.waf.rules_text import before
 
@@ -118,7 +118,7 @@ def _nginx_waf() -> bool:
 
 def nginx_locations(folder: Path, passed: str) -> str:
     """`passed`: the directives that pass a request on. The rule engine gets the words in front of the rules that lbproxy's gets."""
-    rules = before(Waf("block")) + "".join(f"Include {path}\n" for path in CRS)
+    rules = before(WafConfig("block")) + "".join(f"Include {path}\n" for path in CRS)
     (folder / "waf.conf").write_text(rules)
     able = {name: step for name, step in STEPS.items() if step.nginx and (name != "waf" or _nginx_waf())}
     found = [f"location = {PREFIX}{name} {{ {step.nginx.format(folder=folder)}\n{passed} }}" for name, step in able.items()]

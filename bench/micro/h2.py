@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lbproxy.http.h2.engine import Engine
+from lbproxy.http.h2.engine import H2Engine
 from lbproxy.http.h2.request_fields import RequestFields
 from lbproxy.http.h2.response_fields import ResponseFields
 from lbproxy.http.h2.session import Receiver
@@ -26,7 +26,7 @@ class Server(Receiver):
     """One connection's engine, and what stands right behind it."""
 
     def __init__(self) -> None:
-        self.engine = Engine(self, server=True)
+        self.engine = H2Engine(self, server=True)
         self.heads: list[RequestHead] = []
         self.bodies: list[bytes] = []
         self._requests = RequestFields(8192, 100, 32768)

@@ -20,16 +20,16 @@ from bench.micro.instructions import CASES
 from lbproxy.balance.backend import Backend
 from lbproxy.balance.keyed_pool import KeyedPool
 from lbproxy.balance.lease import Lease
-from lbproxy.balance.ledger import SIZE, Health, Ledger, PerSlot, PickLock, SlotState, cell_at, state_at
-from lbproxy.balance.pick_result import Unavailable
+from lbproxy.balance.ledger import SIZE, HealthState, Ledger, PerSlot, PickLock, SlotState, cell_at, state_at
+from lbproxy.balance.pick_result import NoneAvailable
 from lbproxy.balance.policy import Policy
 from lbproxy.balance.pool import Pool
 from lbproxy.balance.random_two import RandomTwo
 from lbproxy.balance.round_robin import RoundRobin
 from lbproxy.balance.selection import Preference
 from lbproxy.balance.smooth_round_robin import SmoothRoundRobin
-from lbproxy.balance.source_hash import Ring, number_of
-from lbproxy.config.model import Match, Route
+from lbproxy.balance.source_hash import HashRing, number_of
+from lbproxy.config.model import MatchConfig, RouteConfig
 from lbproxy.http.forwarding import Forwarder
 from lbproxy.http.h1.chunks import LENIENT
 from lbproxy.http.h1.request import LastFields, parse_request
@@ -85,7 +85,7 @@ def farm(size: int, weights: tuple[int, ...] = (1,), tiers: tuple[int, ...] = (0
         for at, (weight, tier) in enumerate(shares)
     ]
     for at in range(size):
-        ledger.cells[state_at(SlotState.HEALTH, at)] = Health.WARMING if at < warming else Health.UP
+        ledger.cells[state_at(SlotState.HEALTH, at)] = HealthState.WARMING if at < warming else HealthState.UP
         ledger.cells[state_at(SlotState.SHARE, at)] = 50
         for child in range(WORKERS - 1):
             ledger.cells[cell_at(child, PerSlot.IN_FLIGHT, at)] = 2
@@ -95,7 +95,7 @@ def farm(size: int, weights: tuple[int, ...] = (1,), tiers: tuple[int, ...] = (0
 def picking(pool: Pool, preference: Preference | None = None) -> Piece:
     """A pick, and the lease given back."""
 
-    def pick() -> Lease | Unavailable:
+    def pick() -> Lease | NoneAvailable:
         lease = pool.pick((), preference)
         if isinstance(lease, Lease):
             lease.release()
@@ -114,7 +114,7 @@ def picks() -> Iterator[tuple[str, Piece]]:
         even, uneven, chance = farm(size), farm(size, weights=(1, 2, 3)), random.Random(1)  # the same each time
         yield f"pick round_robin, {size}", picking(even.pool(RoundRobin(SmoothRoundRobin(even.ledger.cells, range(size)))))
         yield f"pick random_two, {size}", picking(uneven.pool(RandomTwo(chance.random)))
-        ring = Ring([backend.name for backend in even.backends], [1] * size)
+        ring = HashRing([backend.name for backend in even.backends], [1] * size)
         yield f"pick source_hash, {size}", picking(even.pool(kind=KeyedPool), Preference(-1, number_of(b"192.0.2.7"), ring, True))
 
 
@@ -152,14 +152,14 @@ ROUTES = 5000
 
 def routing() -> Iterator[tuple[str, Piece]]:
     """The route of a request that is not the one before: with one route, and with thousands, of which it is the last but one."""
-    last, beta = ROUTES - 1, Match(headers=(("X-Beta", ("1",)),))
-    everything = Route("app")
+    last, beta = ROUTES - 1, MatchConfig(headers=(("X-Beta", ("1",)),))
+    everything = RouteConfig("app")
     for name, routes in (
-        ("route, 1", [Route("app", f"h{last}.test")]),
-        (f"route, {ROUTES} hosts", [Route("app", f"h{number}.test") for number in range(ROUTES)]),
-        (f"route, {ROUTES} prefixes", [Route("app", f"h{last}.test", f"/p{number}") for number in range(ROUTES)]),
-        (f"route, {ROUTES} paths", [Route("app", match=Match(exact=f"/p{number}/x")) for number in range(ROUTES)]),
-        ("route, by a header", [Route("app", match=beta)]),
+        ("route, 1", [RouteConfig("app", f"h{last}.test")]),
+        (f"route, {ROUTES} hosts", [RouteConfig("app", f"h{number}.test") for number in range(ROUTES)]),
+        (f"route, {ROUTES} prefixes", [RouteConfig("app", f"h{last}.test", f"/p{number}") for number in range(ROUTES)]),
+        (f"route, {ROUTES} paths", [RouteConfig("app", match=MatchConfig(exact=f"/p{number}/x")) for number in range(ROUTES)]),
+        ("route, by a header", [RouteConfig("app", match=beta)]),
     ):
         router = Router([(route, number + 1) for number, route in enumerate([*routes, everything])])
         raw = b"GET /p%d/x HTTP/1.1\r\nHost: h%d.test\r\nX-Beta: 1\r\n\r\n" % (last, last)

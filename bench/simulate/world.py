@@ -24,9 +24,9 @@ from typing import NamedTuple
 
 from lbproxy.balance.backend import Backend
 from lbproxy.balance.lease import Lease
-from lbproxy.balance.ledger import SIZE, Health, Ledger, PickLock, SlotState, state_at
+from lbproxy.balance.ledger import SIZE, HealthState, Ledger, PickLock, SlotState, state_at
 from lbproxy.balance.policies import make
-from lbproxy.balance.policy import Ground, Outcome, Policy
+from lbproxy.balance.policy import Ground, PickOutcome, Policy
 from lbproxy.balance.pool import Pool
 
 LOAD = 0.8
@@ -98,7 +98,7 @@ def pools(policy: Policies, backends: int, workers: int, seed: int) -> list[Pool
         ledger = Ledger(mmap.mmap(-1, SIZE))
         ledger.open_row(0)
         for backend in ours:
-            ledger.cells[state_at(SlotState.HEALTH, backend.slot)] = Health.UP
+            ledger.cells[state_at(SlotState.HEALTH, backend.slot)] = HealthState.UP
         ledger.cells[state_at(SlotState.ROTOR, 0)] = chance.randrange(backends)
         lock = PickLock(multiprocessing.Lock(), ledger, 0)
         made.append(Pool("sim", ours, ledger, lock, 0, policy.make(ledger, ours, chance)))
@@ -117,7 +117,7 @@ def simulate(policy: Policies, backends: int, workers: int, seed: int, count: in
         while under_way and under_way[0][0] <= now:
             ended, _, done, began = heappop(under_way)
             if done.told is not None:
-                done.told(ended - began, Outcome.ANSWERED)
+                done.told(ended - began, PickOutcome.ANSWERED)
             done.release()
         lease = chosen_by[int(request.worker * len(chosen_by))].pick()
         assert isinstance(lease, Lease), "all backends are up"

@@ -13,17 +13,17 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from josepy.jwk import JWKEC
 
-from lbproxy.acme.folder import Folder
-from lbproxy.acme.network import ATTEMPTS, Json, Network, Payload, Refused, explained
-from lbproxy.config.model import Authority
+from lbproxy.acme.folder import AcmeFolder
+from lbproxy.acme.network import ATTEMPTS, AuthorityRefused, Json, Network, Payload, explained
+from lbproxy.config.model import AuthorityConfig
 
 VERSION = 1
 
 
-class Account:
+class AcmeAccount:
     """A key and, when the authority knows it, the account's address; kept in the folder and shared by all who share that."""
 
-    def __init__(self, folder: Folder, settings: Authority) -> None:
+    def __init__(self, folder: AcmeFolder, settings: AuthorityConfig) -> None:
         """Raises OSError."""
         about = f"{settings.directory} {settings.eab_key_id or ''}"
         self._name = f"account-{hashlib.sha256(about.encode()).hexdigest()[:16]}.json"
@@ -67,10 +67,12 @@ class Account:
         return base64.urlsafe_b64encode(self.key.thumbprint()).rstrip(b"=").decode("ascii")
 
 
-class Connection:
+class AuthorityConnection:
     """To one authority, for one order or one question. All raise Refused."""
 
-    def __init__(self, settings: Authority, email: str | None, account: Account, context: ssl.SSLContext, eab_key: str) -> None:
+    def __init__(
+        self, settings: AuthorityConfig, email: str | None, account: AcmeAccount, context: ssl.SSLContext, eab_key: str
+    ) -> None:
         """`eab_key`: what the file of that name holds."""
         self.settings = settings
         self._email = email
@@ -99,7 +101,7 @@ class Connection:
         """A resource of the directory."""
         found = self.directory().get(what)
         if not isinstance(found, str):
-            raise Refused(f"its directory has no {what}")
+            raise AuthorityRefused(f"its directory has no {what}")
         return found
 
     def _get(self, url: str) -> Json:
@@ -157,10 +159,10 @@ class Connection:
                     messages.Directory({"newAccount": self.address("newAccount")}),
                 )
             except Exception as error:
-                raise Refused(f"eab_key holds no key in base64url form ({type(error).__name__})") from None
+                raise AuthorityRefused(f"eab_key holds no key in base64url form ({type(error).__name__})") from None
             wanted["externalAccountBinding"] = binding
         elif bound:
-            raise Refused("it wants to know whose account this is to be: set eab_key_id and eab_key")
+            raise AuthorityRefused("it wants to know whose account this is to be: set eab_key_id and eab_key")
         self._net.account = None
         try:
             response = self._sign(self.address("newAccount"), wanted)
@@ -168,7 +170,7 @@ class Connection:
         except Exception as error:
             raise explained(error, self._net.wait) from None
         if not isinstance(found, str) or not found.startswith("https://"):
-            raise Refused("it made no account")
+            raise AuthorityRefused("it made no account")
         self._account.keep(found)
 
 
@@ -176,7 +178,7 @@ def _object(response: Any) -> Json:
     try:
         told = response.json()
     except ValueError:
-        raise Refused("it answered with no JSON") from None
+        raise AuthorityRefused("it answered with no JSON") from None
     if not isinstance(told, dict):
-        raise Refused("it answered with no object")
+        raise AuthorityRefused("it answered with no object")
     return told

@@ -15,9 +15,9 @@ from datetime import UTC, datetime
 
 from lbproxy.acme.challenge_certificate import challenge_certificate
 from lbproxy.acme.dns_command import DnsRunner, record_of
-from lbproxy.acme.folder import CHALLENGE, Folder
-from lbproxy.acme.network import Refused
-from lbproxy.acme.ordering import Answer
+from lbproxy.acme.folder import CHALLENGE, AcmeFolder
+from lbproxy.acme.network import AuthorityRefused
+from lbproxy.acme.ordering import ChallengeAnswer
 from lbproxy.config.model.acme import DNS, HTTP, TLS_ALPN
 from lbproxy.ipc.messages import ChallengeOver, ChallengeShown, Message
 
@@ -28,16 +28,16 @@ PATIENCE = 20.0
 _WORD = re.compile(r"[A-Za-z0-9._-]{1,512}\Z")
 
 
-def packed(answer: Answer) -> bytes:
+def packed(answer: ChallengeAnswer) -> bytes:
     """As it stands in its file."""
     return json.dumps({"version": 1, **answer._asdict()}).encode("ascii")
 
 
-def unpacked(content: bytes) -> Answer | None:
+def unpacked(content: bytes) -> ChallengeAnswer | None:
     """What a file says; None where it says nothing that we understand."""
     try:
         told = json.loads(content)
-        found = Answer(*(told[field] for field in Answer._fields))
+        found = ChallengeAnswer(*(told[field] for field in ChallengeAnswer._fields))
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
     good = found.kind in (HTTP, TLS_ALPN, DNS) and all(isinstance(each, str) and _WORD.match(each) for each in found)
@@ -47,13 +47,13 @@ def unpacked(content: bytes) -> Answer | None:
 class Challenges:
     """One process's view of them; `look` from a thread of its own."""
 
-    def __init__(self, folder: Folder, say: Callable[[Message], None], wait: float, runner: DnsRunner | None) -> None:
+    def __init__(self, folder: AcmeFolder, say: Callable[[Message], None], wait: float, runner: DnsRunner | None) -> None:
         """`say`: to the master; `wait`: see [acme] challenge_wait."""
         self._folder = folder
         self._say = say
         self._wait = wait
         self._runner = runner
-        self._told: dict[str, Answer] = {}
+        self._told: dict[str, ChallengeAnswer] = {}
         self._changed = threading.Condition()
         self._wake = threading.Event()
 
@@ -67,7 +67,7 @@ class Challenges:
 
     def look(self, now: float) -> None:
         """Tell the master what came and went. `now`: seconds since 1970."""
-        there: dict[str, Answer] = {}
+        there: dict[str, ChallengeAnswer] = {}
         for name in self._folder.challenges():
             answer = self._told.get(name)
             if answer is None:
@@ -89,7 +89,7 @@ class Challenges:
             self._changed.notify_all()
 
     @contextmanager
-    def shown(self, answer: Answer) -> Iterator[None]:
+    def shown(self, answer: ChallengeAnswer) -> Iterator[None]:
         """Shown while the context is open: by workers, or in the DNS. Raises Refused and OSError."""
         name = f"{CHALLENGE}{answer.token[:64]}"
         self._folder.write(name, packed(answer))
@@ -102,7 +102,7 @@ class Challenges:
             yield
         finally:
             if answer.kind == DNS:
-                with suppress(Refused):
+                with suppress(AuthorityRefused):
                     self._in_the_dns("cleanup", answer)
             self._folder.remove(name)
             self._wake.set()
@@ -111,13 +111,13 @@ class Challenges:
         self._wake.set()
         with self._changed:
             if not self._changed.wait_for(lambda: name in self._told, PATIENCE):
-                raise Refused("the answer to its challenge could not be shown in time")
+                raise AuthorityRefused("the answer to its challenge could not be shown in time")
 
-    def _in_the_dns(self, action: str, answer: Answer) -> None:
+    def _in_the_dns(self, action: str, answer: ChallengeAnswer) -> None:
         if self._runner is None:
-            raise Refused("there is no dns_command")
+            raise AuthorityRefused("there is no dns_command")
         if why := self._runner.ask(action, *record_of(answer.name, answer.authorization)):
-            raise Refused(why)
+            raise AuthorityRefused(why)
 
     def tidy(self) -> None:
         """With the lock held, which nobody else has: what is left there is of processes that were killed."""
@@ -125,6 +125,6 @@ class Challenges:
             content = self._folder.read(name)
             answer = None if content is None else unpacked(content)
             if answer is not None and answer.kind == DNS:
-                with suppress(Refused):
+                with suppress(AuthorityRefused):
                     self._in_the_dns("cleanup", answer)
             self._folder.remove(name)

@@ -10,7 +10,7 @@ import secrets
 from contextlib import suppress
 from pathlib import Path
 
-from lbproxy.acme.record import IssuedCertificate, Record, read, written
+from lbproxy.acme.record import IssuedCertificate, NameRecord, read, written
 from lbproxy.config.acme_names import file_of
 from lbproxy.tls.selfsigned import is_placeholder
 
@@ -23,7 +23,7 @@ LEFT_BEHIND = 3600.0
 CHALLENGE = ".challenge-"
 
 
-class Folder:
+class AcmeFolder:
     """Everything in it; raises OSError as files do."""
 
     def __init__(self, path: Path = Path()) -> None:
@@ -76,12 +76,12 @@ class Folder:
 
     # ---- names
 
-    def record(self, name: str) -> Record:
+    def record(self, name: str) -> NameRecord:
         """What is known of a name."""
         content = self.read(f"{file_of(name)}.json")
-        return Record() if content is None else read(content)
+        return NameRecord() if content is None else read(content)
 
-    def keep(self, name: str, record: Record) -> None:
+    def keep(self, name: str, record: NameRecord) -> None:
         """Replace what is known of a name."""
         self.write(f"{file_of(name)}.json", written(record))
 

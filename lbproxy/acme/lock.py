@@ -13,7 +13,7 @@ import json
 import secrets
 from collections.abc import Callable
 
-from lbproxy.acme.folder import Folder
+from lbproxy.acme.folder import AcmeFolder
 
 NAME = "lock"
 REFRESH = 10.0
@@ -23,7 +23,7 @@ STALE = 60.0
 class FolderLock:
     """One process's view of it. `clock`: monotonic seconds."""
 
-    def __init__(self, folder: Folder, clock: Callable[[], float], owner: str) -> None:
+    def __init__(self, folder: AcmeFolder, clock: Callable[[], float], owner: str) -> None:
         """`owner`: for people who look at the file."""
         self._folder = folder
         self._clock = clock

@@ -16,9 +16,9 @@ from pathlib import Path
 
 from lbproxy.acme.challenges import Challenges
 from lbproxy.acme.dns_command import DnsRunner
-from lbproxy.acme.folder import Folder
+from lbproxy.acme.folder import AcmeFolder
 from lbproxy.acme.lock import FolderLock
-from lbproxy.acme.work import Files, Work
+from lbproxy.acme.work import AcmeWork, Files
 from lbproxy.config.acme_names import folder_of, wanted
 from lbproxy.config.model import Config
 from lbproxy.errors import FrameError, StartError, StreamError
@@ -75,12 +75,12 @@ class _Running:
         self._said: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._limit = LONGEST + len(acme.authorities) * (acme.challenge_wait + 2 * acme.dns_timeout)
-        folder = Folder()
+        folder = AcmeFolder()
         folder.sweep(time.time())
         self._lock = FolderLock(folder, time.monotonic, f"{socket.gethostname()} {os.getpid()}")
         self._challenges = Challenges(folder, self._say, acme.challenge_wait, runner)
         names = wanted(handover.config).names
-        self._work = Work(acme, names, folder, self._challenges, self._lock, self._say, files)
+        self._work = AcmeWork(acme, names, folder, self._challenges, self._lock, self._say, files)
         self._worker = threading.Thread(target=self._work.run, daemon=True)
         self._code: int | None = None
 

@@ -31,7 +31,7 @@ logging.getLogger("urllib3").disabled = True
 Json = dict[str, Any]
 
 
-class Refused(Exception):
+class AuthorityRefused(Exception):
     """The authority says no, or nothing that we understand; the text is for people. `wait`: seconds that it asked for; `lost`:
     nobody was there to say anything."""
 
@@ -99,21 +99,21 @@ class Network(ClientNetwork):
         return response
 
 
-def explained(error: Exception, wait: float = 0.0) -> Refused:
+def explained(error: Exception, wait: float = 0.0) -> AuthorityRefused:
     """An error of the library's in one line for people; whatever it is, it is the authority's."""
-    if isinstance(error, Refused):
+    if isinstance(error, AuthorityRefused):
         return error
     if isinstance(error, messages.Error):
         kind = str(error.typ or "").rpartition(":")[2]
         said = " ".join(part for part in (kind and f"{kind}:", str(error.detail or error.title or "")) if part)
-        return Refused(said[:400] or "refused without a reason", wait)
+        return AuthorityRefused(said[:400] or "refused without a reason", wait)
     if isinstance(error, requests.exceptions.Timeout):
-        return Refused("does not answer in time", wait, lost=True)
+        return AuthorityRefused("does not answer in time", wait, lost=True)
     if isinstance(error, requests.exceptions.SSLError):
-        return Refused(f"its server cannot be trusted: {_innermost(error)}", wait)
+        return AuthorityRefused(f"its server cannot be trusted: {_innermost(error)}", wait)
     if isinstance(error, requests.exceptions.RequestException):
-        return Refused(f"cannot be reached: {_innermost(error)}", wait, lost=True)
-    return Refused(f"{type(error).__name__}: {error}"[:300], wait)
+        return AuthorityRefused(f"cannot be reached: {_innermost(error)}", wait, lost=True)
+    return AuthorityRefused(f"{type(error).__name__}: {error}"[:300], wait)
 
 
 def _innermost(error: BaseException) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 
 
-class Step(Enum):
+class OrderStep(Enum):
     """What is to be done next about an order."""
 
     PROVE = "prove that its names are ours"
@@ -15,12 +15,12 @@ class Step(Enum):
     GIVE_UP = "it comes to nothing"
 
 
-ORDER: dict[str, Step] = {
-    "pending": Step.PROVE,
-    "ready": Step.FINALIZE,
-    "processing": Step.WAIT,
-    "valid": Step.FETCH,
-    "invalid": Step.GIVE_UP,
+ORDER: dict[str, OrderStep] = {
+    "pending": OrderStep.PROVE,
+    "ready": OrderStep.FINALIZE,
+    "processing": OrderStep.WAIT,
+    "valid": OrderStep.FETCH,
+    "invalid": OrderStep.GIVE_UP,
 }
 
 
@@ -43,9 +43,9 @@ AUTHORIZATION: dict[str, Proof] = {
 }
 
 
-def next_step(status: object) -> Step:
+def next_step(status: object) -> OrderStep:
     """By the order's status; what nobody has ever heard of comes to nothing."""
-    return ORDER.get(status, Step.GIVE_UP) if isinstance(status, str) else Step.GIVE_UP
+    return ORDER.get(status, OrderStep.GIVE_UP) if isinstance(status, str) else OrderStep.GIVE_UP
 
 
 def next_proof(status: object, answered: bool) -> Proof:

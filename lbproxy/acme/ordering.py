@@ -20,10 +20,10 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
-from lbproxy.acme.authority import Connection
-from lbproxy.acme.folder import Folder
-from lbproxy.acme.network import Json, Refused
-from lbproxy.acme.order_states import Proof, Step, next_proof, next_step
+from lbproxy.acme.authority import AuthorityConnection
+from lbproxy.acme.folder import AcmeFolder
+from lbproxy.acme.network import AuthorityRefused, Json
+from lbproxy.acme.order_states import OrderStep, Proof, next_proof, next_step
 from lbproxy.config.acme_names import file_of
 from lbproxy.tls import pem, verification
 
@@ -41,7 +41,7 @@ KEYS: dict[str, Callable[[], ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey]] = 
 }
 
 
-class Answer(NamedTuple):
+class ChallengeAnswer(NamedTuple):
     """What proves that a name is ours."""
 
     kind: str
@@ -56,7 +56,7 @@ class Surroundings(NamedTuple):
 
     key_type: str
     challenge: str
-    shown: Callable[[Answer], AbstractContextManager[object]]
+    shown: Callable[[ChallengeAnswer], AbstractContextManager[object]]
     """Shows an answer to whoever asks; when it is entered, it can be seen."""
     alive: Callable[[], None]
     """Raises Refused when the order is no longer ours to go on with."""
@@ -65,7 +65,7 @@ class Surroundings(NamedTuple):
 class Ordering:
     """One order at one authority."""
 
-    def __init__(self, name: str, connection: Connection, folder: Folder, around: Surroundings) -> None:
+    def __init__(self, name: str, connection: AuthorityConnection, folder: AcmeFolder, around: Surroundings) -> None:
         self._name = name
         self._connection = connection
         self._folder = folder
@@ -83,15 +83,15 @@ class Ordering:
             if order.get("status") != status:
                 since, status = time.monotonic(), order.get("status")
             step = next_step(status)
-            if step is Step.GIVE_UP:
-                raise Refused(_reason(order))
-            if step is Step.FETCH:
+            if step is OrderStep.GIVE_UP:
+                raise AuthorityRefused(_reason(order))
+            if step is OrderStep.FETCH:
                 return self._fetch(order)
             if time.monotonic() - since > PATIENCE:
-                raise Refused(f"the order was {status} for {PATIENCE:g} s")
-            if step is Step.PROVE:
+                raise AuthorityRefused(f"the order was {status} for {PATIENCE:g} s")
+            if step is OrderStep.PROVE:
                 self._prove(order)
-            elif step is Step.FINALIZE:
+            elif step is OrderStep.FINALIZE:
                 self._connection.ask(_address(order, "finalize"), {"csr": self._request()})
             else:
                 time.sleep(_pause(self._connection.wait))
@@ -105,7 +105,7 @@ class Ordering:
         if record.order and record.order_at == self._connection.settings.directory and self._folder.read(self._key_file):
             try:
                 return record.order, self._connection.ask(record.order, None)
-            except Refused:
+            except AuthorityRefused:
                 pass  # it is over, or was never heard of
         make = KEYS[self._around.key_type]()
         self._folder.write(self._key_file, make.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
@@ -117,10 +117,10 @@ class Ordering:
         response = self._ordered(wanted)
         url = response.headers.get("Location")
         if not isinstance(url, str) or not url.startswith("https://") or len(url) > 1000:
-            raise Refused("it gave the order no address")
+            raise AuthorityRefused("it gave the order no address")
         order = response.json()
         if not isinstance(order, dict):
-            raise Refused("it answered with no order")
+            raise AuthorityRefused("it answered with no order")
         self._folder.keep(self._name, replace(record, order=url, order_at=self._connection.settings.directory))
         return url, order
 
@@ -129,7 +129,7 @@ class Ordering:
         where = self._connection.address("newOrder")
         try:
             return self._connection.post(where, wanted)
-        except Refused as error:
+        except AuthorityRefused as error:
             if "replaces" not in wanted or error.lost:
                 raise
             return self._connection.post(where, {key: value for key, value in wanted.items() if key != "replaces"})
@@ -139,13 +139,13 @@ class Ordering:
         offered = meta.get("profiles") if isinstance(meta, dict) else None
         if not isinstance(offered, dict) or wanted not in offered:
             known = ", ".join(map(str, offered)) if isinstance(offered, dict) and offered else "none"
-            raise Refused(f'it offers no profile "{wanted}"; there are: {known[:200]}')
+            raise AuthorityRefused(f'it offers no profile "{wanted}"; there are: {known[:200]}')
         return wanted
 
     def _prove(self, order: Json) -> None:
         listed = order.get("authorizations")
         if not isinstance(listed, list) or not 0 < len(listed) <= MOST_AUTHORIZATIONS:
-            raise Refused("the order has no authorizations that we understand")
+            raise AuthorityRefused("the order has no authorizations that we understand")
         for url in listed:
             self._prove_one(str(url))
 
@@ -155,10 +155,12 @@ class Ordering:
         if proof is Proof.DONE:
             return
         if proof is Proof.GIVE_UP:
-            raise Refused(_reason(authorization))
+            raise AuthorityRefused(_reason(authorization))
         challenge = self._challenge(authorization)
         token = challenge["token"]
-        answer = Answer(self._around.challenge, self._name.removeprefix("*."), token, f"{token}.{self._connection.thumbprint}")
+        answer = ChallengeAnswer(
+            self._around.challenge, self._name.removeprefix("*."), token, f"{token}.{self._connection.thumbprint}"
+        )
         with self._around.shown(answer):
             self._around.alive()
             self._answered.add(url)
@@ -171,10 +173,10 @@ class Ordering:
         for each in offered:
             if each.get("type") == self._around.challenge:
                 if not isinstance(each.get("token"), str) or not _TOKEN.match(each["token"]):
-                    raise Refused("its challenge has no token that we understand")
+                    raise AuthorityRefused("its challenge has no token that we understand")
                 return each
         kinds = ", ".join(str(each.get("type")) for each in offered)
-        raise Refused(f"it does not offer {self._around.challenge} for {self._name}; there are: {kinds[:200] or 'none'}")
+        raise AuthorityRefused(f"it does not offer {self._around.challenge} for {self._name}; there are: {kinds[:200] or 'none'}")
 
     def _await(self, url: str) -> None:
         until = time.monotonic() + PATIENCE
@@ -185,14 +187,14 @@ class Ordering:
             if proof is Proof.DONE:
                 return
             if proof is Proof.GIVE_UP:
-                raise Refused(_reason(authorization))
+                raise AuthorityRefused(_reason(authorization))
             time.sleep(_pause(self._connection.wait))
-        raise Refused(f"it did not look at the challenge within {PATIENCE:g} s")
+        raise AuthorityRefused(f"it did not look at the challenge within {PATIENCE:g} s")
 
     def _key(self) -> Any:
         content = self._folder.read(self._key_file)
         if content is None:
-            raise Refused("the key of the order is gone")
+            raise AuthorityRefused("the key of the order is gone")
         return load_pem_private_key(content, None)
 
     def _request(self) -> str:
@@ -221,11 +223,11 @@ def checked(chain: bytes, key: Any, name: str) -> bytes:
         names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(x509.DNSName)
         belongs = leaf.public_key() == key.public_key()
     except (ValueError, x509.ExtensionNotFound) as error:
-        raise Refused(f"what it gave is no certificate ({type(error).__name__})") from None
+        raise AuthorityRefused(f"what it gave is no certificate ({type(error).__name__})") from None
     if not belongs:
-        raise Refused("what it gave is a certificate for another key")
+        raise AuthorityRefused("what it gave is a certificate for another key")
     if name not in [each.lower() for each in names]:
-        raise Refused(f"what it gave is a certificate for {', '.join(names)[:200] or 'nobody'}")
+        raise AuthorityRefused(f"what it gave is a certificate for {', '.join(names)[:200] or 'nobody'}")
     return b"".join(each.public_bytes(Encoding.PEM) for each in found)
 
 
@@ -265,7 +267,7 @@ def trusting(ca: bytes | None) -> ssl.SSLContext:
 def _address(told: Json, key: str) -> str:
     found = told.get(key)
     if not isinstance(found, str) or not found.startswith("https://") or len(found) > 1000:
-        raise Refused(f"it gave no address for {key}")
+        raise AuthorityRefused(f"it gave no address for {key}")
     return found
 
 

@@ -18,7 +18,7 @@ class IssuedCertificate(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class NameRecord:
     """What is known of a name."""
 
     authority: str = ""
@@ -36,41 +36,41 @@ class Record:
     order_at: str = ""
     """The authority that has it."""
 
-    def failed(self, why: str, retry_at: float, *, lost: bool = False) -> Record:
+    def failed(self, why: str, retry_at: float, *, lost: bool = False) -> NameRecord:
         """One failure more. `lost`: nobody was there to answer, and what was ordered may be had later."""
         told = "".join(char if char.isprintable() else " " for char in why)[:LONGEST_WHY]
         return replace(self, failures=self.failures + 1, retry_at=retry_at, why=told) if lost else replace(
             self, failures=self.failures + 1, retry_at=retry_at, why=told, order="", order_at=""
         )
 
-    def obtained(self, authority: str, renew_at: float) -> Record:
+    def obtained(self, authority: str, renew_at: float) -> NameRecord:
         """A certificate is there."""
-        return Record(authority, renew_at)
+        return NameRecord(authority, renew_at)
 
     def due(self, held: IssuedCertificate | None) -> float:
         """When a certificate is to be ordered; in the past: now."""
         return self.retry_at if held is None else max(self.renew_at, self.retry_at)
 
 
-FIELDS = {each.name: each.type for each in fields(Record)}
+FIELDS = {each.name: each.type for each in fields(NameRecord)}
 TYPES: dict[str, tuple[type, ...]] = {"str": (str,), "float": (int, float), "int": (int,)}
 
 
-def written(record: Record) -> bytes:
+def written(record: NameRecord) -> bytes:
     """As it stands in its file."""
     return json.dumps({"version": VERSION, **asdict(record)}).encode("ascii")
 
 
-def read(content: bytes) -> Record:
+def read(content: bytes) -> NameRecord:
     """What a file says; a fresh record where it says nothing that we understand, which costs no more than an order."""
     try:
         told: Any = json.loads(content)
     except (ValueError, RecursionError):
-        return Record()
+        return NameRecord()
     if not isinstance(told, dict) or told.get("version") != VERSION:
-        return Record()
+        return NameRecord()
     known: dict[str, Any] = {name: told.get(name) for name in FIELDS}
     good = all(isinstance(value, TYPES[str(FIELDS[name])]) and not isinstance(value, bool) for name, value in known.items())
     if not good or not all(abs(value) < 1e12 for value in known.values() if isinstance(value, int | float)):
-        return Record()
-    return Record(**known)
+        return NameRecord()
+    return NameRecord(**known)

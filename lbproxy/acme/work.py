@@ -11,16 +11,16 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from lbproxy.acme.authority import Account, Connection
+from lbproxy.acme.authority import AcmeAccount, AuthorityConnection
 from lbproxy.acme.challenges import Challenges
-from lbproxy.acme.folder import Folder
+from lbproxy.acme.folder import AcmeFolder
 from lbproxy.acme.lock import FolderLock
-from lbproxy.acme.network import Refused
+from lbproxy.acme.network import AuthorityRefused
 from lbproxy.acme.ordering import Ordering, Surroundings, ari_id, trusting
-from lbproxy.acme.record import IssuedCertificate, Record
+from lbproxy.acme.record import IssuedCertificate, NameRecord
 from lbproxy.acme.schedule import ARI_AGAIN, ari_again, back_off, renewal_at, within_window
 from lbproxy.config.acme_names import file_of
-from lbproxy.config.model import Acme, Authority
+from lbproxy.config.model import AcmeConfig, AuthorityConfig
 from lbproxy.ipc.messages import AcmeName, Message
 from lbproxy.observe.log import get_logger
 
@@ -43,18 +43,18 @@ class Stopped(Exception):
 class Known(NamedTuple):
     """What is known of a name."""
 
-    record: Record
+    record: NameRecord
     held: IssuedCertificate | None
 
 
-class Work:
+class AcmeWork:
     """`run` it in a thread; `stop` from another."""
 
     def __init__(
         self,
-        acme: Acme,
+        acme: AcmeConfig,
         names: tuple[str, ...],
-        folder: Folder,
+        folder: AcmeFolder,
         challenges: Challenges,
         lock: FolderLock,
         say: Callable[[Message], None],
@@ -121,7 +121,7 @@ class Work:
             record = replace(record, renew_at=renewal_at(held.start, held.end, random.random()))  # noqa: S311  # no secret
         self._know(name, record, held)
 
-    def _know(self, name: str, record: Record, held: IssuedCertificate | None, *, ordering: bool = False) -> None:
+    def _know(self, name: str, record: NameRecord, held: IssuedCertificate | None, *, ordering: bool = False) -> None:
         self._known[name] = Known(record, held)
         state = "ordering" if ordering else "good" if held is not None else "waiting"
         told = AcmeName(name, state, int(max(0.0, record.due(held))), min(record.failures, 10**6), record.why, record.authority)
@@ -133,7 +133,7 @@ class Work:
         if self._stopping.is_set():
             raise Stopped
         if not self._lock.refresh():
-            raise Refused("another machine has taken the lock of the folder: this one was asleep")
+            raise AuthorityRefused("another machine has taken the lock of the folder: this one was asleep")
 
     def _see_to(self, name: str) -> None:
         record, held = self._known[name]
@@ -149,7 +149,7 @@ class Work:
             try:
                 self._obtain(name, authority, record, held)
                 return
-            except Refused as error:
+            except AuthorityRefused as error:
                 whys.append(f"{urlsplit(authority.directory).hostname}: {error}")
                 wait, lost = max(wait, error.wait), error.lost
             except OSError as error:
@@ -166,15 +166,15 @@ class Work:
         self._know(name, failed, held)
         get_logger().warning("acme.failed", name=name, why=failed.why, failures=failed.failures, again_in=round(delay))
 
-    def _connection(self, authority: Authority) -> Connection:
+    def _connection(self, authority: AuthorityConfig) -> AuthorityConnection:
         files = self._files[authority.directory]
         try:
             context = trusting(files.ca)
         except ValueError as error:
-            raise Refused(f"ca: {error}") from None
-        return Connection(authority, self._acme.email, Account(self._folder, authority), context, files.eab_key)
+            raise AuthorityRefused(f"ca: {error}") from None
+        return AuthorityConnection(authority, self._acme.email, AcmeAccount(self._folder, authority), context, files.eab_key)
 
-    def _obtain(self, name: str, authority: Authority, record: Record, held: IssuedCertificate | None) -> None:
+    def _obtain(self, name: str, authority: AuthorityConfig, record: NameRecord, held: IssuedCertificate | None) -> None:
         connection = self._connection(authority)
         around = Surroundings(self._acme.key_type, self._acme.challenge, self._challenges.shown, self._alive)
         ordering = Ordering(name, connection, self._folder, around)
@@ -193,21 +193,21 @@ class Work:
         until = _stamp(got.end)
         get_logger().info(what, name=name, authority=urlsplit(authority.directory).hostname, until=until)
 
-    def _ask_window(self, name: str, record: Record, held: IssuedCertificate) -> None:
+    def _ask_window(self, name: str, record: NameRecord, held: IssuedCertificate) -> None:
         """When the authority would like it to be renewed (RFC 9773)."""
         authority = next((each for each in self._acme.authorities if each.directory == record.authority), None)
         fresh = replace(record, ari_at=time.time() + ARI_AGAIN)
         if authority is not None:
             try:
                 fresh = self._window(name, self._connection(authority), fresh)
-            except Refused as error:
+            except AuthorityRefused as error:
                 get_logger().info("acme.no_window", name=name, why=str(error))
             except (ValueError, TypeError, OSError) as error:
                 get_logger().info("acme.no_window", name=name, why=f"{type(error).__name__}: {error}"[:200])
         self._folder.keep(name, fresh)
         self._know(name, fresh, held)
 
-    def _window(self, name: str, connection: Connection, record: Record) -> Record:
+    def _window(self, name: str, connection: AuthorityConnection, record: NameRecord) -> NameRecord:
         where = connection.directory().get("renewalInfo")
         called = ari_id(self._folder.read(file_of(name)) or b"")
         if not isinstance(where, str) or not called:
@@ -215,7 +215,7 @@ class Work:
         told = connection.get(f"{where.rstrip('/')}/{called}")
         window = told.get("suggestedWindow")
         if not isinstance(window, dict):
-            raise Refused("it suggests no window")
+            raise AuthorityRefused("it suggests no window")
         start, end = (datetime.fromisoformat(str(window.get(key)).replace("Z", "+00:00")).timestamp() for key in ("start", "end"))
         now = time.time()
         chosen = record.renew_at if start <= record.renew_at <= end else within_window(start, end, now, random.random())  # noqa: S311

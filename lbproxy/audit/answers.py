@@ -9,7 +9,7 @@ from typing import NamedTuple
 from lbproxy.audit.checks.live import CERTIFICATE, HSTS, OLD_TLS, PLAIN
 from lbproxy.audit.checks.networks import on_this_machine
 from lbproxy.audit.finding import Check, Evidence, Severity
-from lbproxy.config.model import Config, Listen
+from lbproxy.config.model import Config, ListenConfig
 
 MOST_QUESTIONS = 20
 """For one listener."""
@@ -23,7 +23,7 @@ _VERSIONS = ("1.0", "1.1", "1.2")
 Judged = Iterator[tuple[Check, Evidence]]
 
 
-class Question(NamedTuple):
+class AuditQuestion(NamedTuple):
     """Where a request of the audit goes."""
 
     host: str
@@ -39,7 +39,7 @@ class Leaf(NamedTuple):
     end: datetime
 
 
-class Head(NamedTuple):
+class AuditHead(NamedTuple):
     """The beginning of an answer."""
 
     status: int
@@ -47,20 +47,20 @@ class Head(NamedTuple):
     """Names in lower case."""
 
 
-def questions(config: Config, listen: Listen) -> list[Question]:
+def questions(config: Config, listen: ListenConfig) -> list[AuditQuestion]:
     """One for each host and path of routes; those that are passed on undecrypted are a backend's affair."""
     passed = {name for name, _ in listen.passthrough}
-    found = [Question((route.host or "").replace("*", STANDS_FOR_STAR, 1), route.path or "/") for route in config.routes]
+    found = [AuditQuestion((route.host or "").replace("*", STANDS_FOR_STAR, 1), route.path or "/") for route in config.routes]
     return [each for each in dict.fromkeys(found) if each.host not in passed]
 
 
-def versions_below(listen: Listen) -> tuple[str, ...]:
+def versions_below(listen: ListenConfig) -> tuple[str, ...]:
     """Those that it should not speak: broken ones, and what its configuration has ruled out."""
     least = listen.tls.min_version or _LEAST.get(listen.tls.profile, "1.2")
     return tuple(version for version in _VERSIONS if version < max(least, "1.2"))
 
 
-def https_is_meant(config: Config, listen: Listen) -> bool:
+def https_is_meant(config: Config, listen: ListenConfig) -> bool:
     """A plain listener beside one that speaks TLS; one that others on this machine alone reach stands behind something."""
     if not listen.plain or listen.redirect_to_https is not False:
         return listen.plain
@@ -94,23 +94,23 @@ def covers(name: str, host: str) -> bool:
     return name == host
 
 
-def judge_secure(index: int, question: Question, head: Head) -> Judged:
+def judge_secure(index: int, question: AuditQuestion, head: AuditHead) -> Judged:
     """Errors are no pages that a browser comes back to."""
     if 200 <= head.status < 400 and not any(name == "strict-transport-security" for name, _ in head.fields):
         yield HSTS, Evidence(("listen", index), f"{question.host}{question.path}: {head.status} without it")
 
 
-def judge_plain(index: int, question: Question, head: Head) -> Judged:
+def judge_plain(index: int, question: AuditQuestion, head: AuditHead) -> Judged:
     """Content, and not a way to HTTPS."""
     if 200 <= head.status < 300:
         yield PLAIN, Evidence(("listen", index, "address"), f"{question.host}{question.path}: {head.status}")
 
 
-def parse_head(data: bytes) -> Head | None:
+def parse_head(data: bytes) -> AuditHead | None:
     """Of an answer of HTTP/1; None: it is none."""
     first, *lines = data.decode("latin-1").split("\r\n")
     version, _, rest = first.partition(" ")
     if not version.startswith("HTTP/1.") or not rest[:3].isascii() or not rest[:3].isdigit():
         return None
     pairs = (line.partition(":") for line in lines if ":" in line)
-    return Head(int(rest[:3]), tuple((name.strip().lower(), value.strip()) for name, _, value in pairs))
+    return AuditHead(int(rest[:3]), tuple((name.strip().lower(), value.strip()) for name, _, value in pairs))

@@ -7,7 +7,7 @@ from datetime import date
 
 from lbproxy.audit.checks import backends, caching, clients, live, process, routes, taps
 from lbproxy.audit.finding import Check, Evidence, Finding, Path, Severity, key_of
-from lbproxy.config.model import Accepted, Config
+from lbproxy.config.model import AcceptedConfig, Config
 from lbproxy.errors import Complaint
 
 CERTIFICATE = Check(
@@ -27,7 +27,7 @@ CHECKS: tuple[Check, ...] = (
 def audit(
     config: Config,
     remarks: Sequence[Complaint] = (),
-    accepted: Sequence[Accepted] = (),
+    accepted: Sequence[AcceptedConfig] = (),
     *,
     today: date,
     line_of: Callable[[Path], int] | None = None,
@@ -42,7 +42,7 @@ def audit(
 
 def judged(
     found: Iterable[tuple[Check, Evidence]],
-    accepted: Sequence[Accepted],
+    accepted: Sequence[AcceptedConfig],
     today: date,
     line_of: Callable[[Path], int] | None = None,
 ) -> list[Finding]:
@@ -56,7 +56,7 @@ def judged(
     return sorted(findings, key=lambda finding: -finding.severity)
 
 
-def _counts(accepted: Accepted, evidence: Evidence, today: date) -> bool:
+def _counts(accepted: AcceptedConfig, evidence: Evidence, today: date) -> bool:
     if accepted.until is not None and today > accepted.until:
         return False
     key = key_of(evidence)

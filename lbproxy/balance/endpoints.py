@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from lbproxy.balance.backend import Backend
 from lbproxy.balance.ledger import SLOTS
-from lbproxy.config.model import UNIX, Address, Config, Pool
-from lbproxy.config.model import Backend as Written
+from lbproxy.config.model import UNIX, Address, Config, PoolConfig
+from lbproxy.config.model import BackendConfig as Written
 
 NOWHERE = "255.255.255.255"
 """Where a backend stands whose name nobody knows yet: no name server's answer is taken for it, nothing can be connected to it, and
@@ -44,7 +44,7 @@ def names_in(config: Config) -> list[str]:
     return list(dict.fromkeys(one.address.host for pool in config.pools for one in pool.backends if is_name(one.address.host)))
 
 
-def moves(pool: Pool) -> bool:
+def moves(pool: PoolConfig) -> bool:
     """Whether its backends come and go while it lives."""
     return any(is_name(written.address.host) for written in pool.backends)
 
@@ -74,7 +74,7 @@ def backends_at(pool: str, written: Written, endpoints: Iterable[Endpoint], pool
     return tuple(made)
 
 
-def relocate(pool: Pool, backends: Sequence[Backend], address: Address, endpoints: Iterable[Endpoint]) -> tuple[Backend, ...]:
+def relocate(pool: PoolConfig, backends: Sequence[Backend], address: Address, endpoints: Iterable[Endpoint]) -> tuple[Backend, ...]:
     """`backends` of the pool, with those of the one written as `address` at these endpoints; in the order of the configuration."""
     grouped: dict[Address, tuple[Backend, ...]] = {}
     for backend in backends:
@@ -87,7 +87,7 @@ def relocate(pool: Pool, backends: Sequence[Backend], address: Address, endpoint
 def unplaced(config: Config, addresses: Mapping[str, Sequence[str]]) -> dict[str, tuple[Backend, ...]]:
     """Every pool's backends, by pool name, in the order of the configuration, without slots; `addresses`: of each name."""
 
-    def of(pool: Pool) -> Iterator[Backend]:
+    def of(pool: PoolConfig) -> Iterator[Backend]:
         for written in pool.backends:
             host = written.address.host
             known = addresses[host] if is_name(host) else (host,)

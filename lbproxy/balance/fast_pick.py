@@ -10,11 +10,22 @@ from __future__ import annotations
 from array import array
 from collections.abc import Sequence
 
-from lbproxy.balance.ledger import MOST_AT_ONCE, RETIRED, ROW_CELLS, Header, Health, Ledger, PerSlot, SlotState, cell_at, state_at
+from lbproxy.balance.ledger import (
+    MOST_AT_ONCE,
+    RETIRED,
+    ROW_CELLS,
+    Header,
+    HealthState,
+    Ledger,
+    PerSlot,
+    SlotState,
+    cell_at,
+    state_at,
+)
 from lbproxy.balance.pick_result import LOOK_CLOSER
 
 _CHILDREN_HIGH = int(Header.CHILDREN_HIGH)  # an Enum's member is looked up through a hook in Python 3.11
-_UP = int(Health.UP)
+_UP = int(HealthState.UP)
 _RETIRED = RETIRED
 _MOST = MOST_AT_ONCE
 _LOOK_CLOSER = LOOK_CLOSER

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lbproxy.balance.lease import Lease
-from lbproxy.balance.pick_result import ASK, Unavailable
+from lbproxy.balance.pick_result import ASK, NoneAvailable
 from lbproxy.balance.pool import Pool
 from lbproxy.balance.selection import Preference
 
@@ -21,6 +21,6 @@ class KeyedPool(Pool):
 
     keyed = True
 
-    def pick(self, tried: Sequence[int] = (), preference: Preference | None = None) -> Lease | Unavailable:
+    def pick(self, tried: Sequence[int] = (), preference: Preference | None = None) -> Lease | NoneAvailable:
         """ASK, until there is a preference."""
         return ASK if preference is None else super().pick(tried, preference)

@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 from lbproxy.balance.backend import Backend
 from lbproxy.balance.ledger import SLOTS, PerSlot
-from lbproxy.balance.policy import Outcome
+from lbproxy.balance.policy import PickOutcome
 
 _TO_REQUESTS = (PerSlot.REQUESTS - PerSlot.IN_FLIGHT) * SLOTS
 
-OnOutcome = Callable[[float, Outcome], None]
+OnOutcome = Callable[[float, PickOutcome], None]
 """policy.Ended of this backend."""
 
 

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lbproxy.balance.policy import Ground, Outcome
+from lbproxy.balance.policy import Ground, PickOutcome
 from lbproxy.balance.smooth_round_robin import SmoothRoundRobin
 
 PART = 8
@@ -64,12 +64,12 @@ class LeastTime:
                 self._cells[self._kept[index]] = average - (average >> FADES)
         return chosen
 
-    def ended(self, index: int, seconds: float, outcome: Outcome) -> None:
+    def ended(self, index: int, seconds: float, outcome: PickOutcome) -> None:
         """See policy.Ended."""
         known, sample = self._average(index), min(max(round(seconds * 1e9), 1), MOST - 1)
-        if outcome == Outcome.FAILED:
+        if outcome == PickOutcome.FAILED:
             sample = min(max(sample, 2 * known, FAILED), MOST - 1)
-        elif outcome == Outcome.ERROR:
+        elif outcome == PickOutcome.ERROR:
             sample = max(sample, known)
         self._cells[self._kept[index]] = known + (sample - known) // PART if known else sample
 

@@ -78,7 +78,7 @@ class SlotState(IntEnum):
     POLICY = 15  # what the pool's policy keeps of it, see policy.Ground; writer: any worker
 
 
-class Health(IntEnum):
+class HealthState(IntEnum):
     UNKNOWN = 0  # not checked yet: used beside those that are up, and where nobody is
     UP = 1
     DOWN = 2
@@ -87,7 +87,7 @@ class Health(IntEnum):
     WARMING = 5  # up again: gets a share of its weight that grows
 
 
-_STATES = frozenset(map(int, Health))
+_STATES = frozenset(map(int, HealthState))
 
 
 class Spoken(IntEnum):
@@ -412,10 +412,10 @@ class Ledger:
         """32 bytes, the same in every process of this lbproxy and unknown to everybody else."""
         return self.cells[Header.SECRET : Header.SECRET + SECRET_CELLS].tobytes()
 
-    def health(self, slot: int) -> Health:
+    def health(self, slot: int) -> HealthState:
         """The health of the slot's backend as `control` last saw it; UNKNOWN for what nobody who is sound would write."""
         state = self.cells[state_at(SlotState.HEALTH, slot)]
-        return Health(state) if state in _STATES else Health.UNKNOWN
+        return HealthState(state) if state in _STATES else HealthState.UNKNOWN
 
     def spoken(self, slot: int) -> int:
         """The Spoken of the checks of the slot's backend; UNHEARD for what is none."""

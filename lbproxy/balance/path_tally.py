@@ -11,7 +11,7 @@ import struct
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from lbproxy.balance.tally import Cells
+from lbproxy.cells import Cells
 
 KINDS = 3
 PLACES = 48

@@ -17,13 +17,13 @@ ASK_MORE = -4
 """It depends on the request's kind or key, which was not told."""
 
 
-class Unavailable(NamedTuple):
+class NoneAvailable(NamedTuple):
     """Why no backend could take the request."""
 
     reason: str  # "no_backend" | "pool_full" | "ask"; of proxy/queue.py also "queue_full" | "queue_timeout"
 
 
-ASK = Unavailable("ask")
+ASK = NoneAvailable("ask")
 """Whoever gets it asks again with the request's preference: where it goes depends on what it is."""
-TOLD_AS = {NO_BACKEND: Unavailable("no_backend"), POOL_FULL: Unavailable("pool_full"), ASK_MORE: ASK}
+TOLD_AS = {NO_BACKEND: NoneAvailable("no_backend"), POOL_FULL: NoneAvailable("pool_full"), ASK_MORE: ASK}
 """What the users of a pool get for these numbers."""

@@ -16,7 +16,7 @@ from typing import NamedTuple, Protocol
 from lbproxy.balance.ledger import SlotState, state_at
 
 
-class Outcome(IntEnum):
+class PickOutcome(IntEnum):
     """What a backend made of a request, as far as its answer's head tells."""
 
     ANSWERED = 0  # below 500
@@ -24,7 +24,7 @@ class Outcome(IntEnum):
     FAILED = 2  # no answer: no connection, none in time, one that was refused
 
 
-Ended = Callable[[int, float, Outcome], None]
+Ended = Callable[[int, float, PickOutcome], None]
 """Told of a pick by its index: seconds from the pick until the answer's head was here, or until it was clear that none comes. Not
 told of requests whose client left before, nor of answers to a body that was still on its way. Called without the pick lock, while
 the lease is still held."""

@@ -32,7 +32,7 @@ from lbproxy.balance.ledger import (
     scalar_at,
     state_at,
 )
-from lbproxy.balance.pick_result import LOOK_CLOSER, TOLD_AS, Unavailable
+from lbproxy.balance.pick_result import LOOK_CLOSER, TOLD_AS, NoneAvailable
 from lbproxy.balance.policy import Policy
 from lbproxy.balance.selection import Preference, Selection
 from lbproxy.balance.smooth_round_robin import SmoothRoundRobin
@@ -122,7 +122,7 @@ class Pool:
     def _lease(self, backend: Backend, cells: memoryview, in_flight: int, live: int, failures: int) -> Lease:
         return Lease(backend, cells, in_flight, live, failures)
 
-    def pick(self, tried: Sequence[int] = (), preference: Preference | None = None) -> Lease | Unavailable:
+    def pick(self, tried: Sequence[int] = (), preference: Preference | None = None) -> Lease | NoneAvailable:
         """Choose a backend and count it. `tried`: slots that this request already failed on; `preference`: what it says of itself,
         None while nobody looked."""
         rows = self._fast_pick.rows()

@@ -2,7 +2,7 @@
 
 cimport cython
 
-from lbproxy.balance.source_hash cimport Ring
+from lbproxy.balance.source_hash cimport HashRing
 
 
 cdef class Selection:
@@ -19,7 +19,7 @@ cdef class Selection:
     cdef public list _tiers
     cdef public list _weights
 
-    @cython.locals(weights=list, able=list, usable=list, ring=Ring)
+    @cython.locals(weights=list, able=list, usable=list, ring=HashRing)
     cpdef long choose(self, health, orders, loads, tried, preference=*) except? -9
     @cython.locals(cells="long long[::1]", times=list, index=Py_ssize_t, at=Py_ssize_t, share=cython.longlong, weight=cython.longlong, warming=long, state=long)
     cdef list _warming_weights(self, health, list weights)

@@ -26,19 +26,19 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from lbproxy.balance.backend import Backend
-from lbproxy.balance.ledger import Health, SlotState, is_drained, ordered_weight, state_at
+from lbproxy.balance.ledger import HealthState, SlotState, is_drained, ordered_weight, state_at
 from lbproxy.balance.pick_result import ASK_MORE, NO_BACKEND, POOL_FULL
 from lbproxy.balance.policy import Policy
-from lbproxy.balance.source_hash import Ring
+from lbproxy.balance.source_hash import HashRing
 
 SPARED = 16
 
-_UP = int(Health.UP)
-_UNKNOWN = int(Health.UNKNOWN)
-_DOWN = int(Health.DOWN)
-_EJECTED = int(Health.EJECTED)
-_TRIAL = int(Health.TRIAL)
-_WARMING = int(Health.WARMING)
+_UP = int(HealthState.UP)
+_UNKNOWN = int(HealthState.UNKNOWN)
+_DOWN = int(HealthState.DOWN)
+_EJECTED = int(HealthState.EJECTED)
+_TRIAL = int(HealthState.TRIAL)
+_WARMING = int(HealthState.WARMING)
 
 
 class Preference(NamedTuple):
@@ -48,7 +48,7 @@ class Preference(NamedTuple):
     """The index of the backend that its client was served by before; -1 for none."""
     source: int = 0
     """What its source comes to (source_hash.number_of), where there is a `ring`."""
-    ring: Ring | None = None
+    ring: HashRing | None = None
     """Of the pool's backends; None when the request does not say its source."""
     repeatable: bool | None = None
     """It may be tried elsewhere if it fails; None: nobody looked."""

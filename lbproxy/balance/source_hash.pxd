@@ -19,7 +19,7 @@ cdef class Circle:
     cdef double heaviest
 
 
-cdef class Ring:
+cdef class HashRing:
     cdef list _circles
     cdef list _seeds
     cdef list _weights

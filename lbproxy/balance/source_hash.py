@@ -72,7 +72,7 @@ class Circle:
         self.heaviest: float = heaviest
 
 
-class Ring:
+class HashRing:
     """One pool's backends. Nobody changes one: other backends have another."""
 
     __slots__ = ("_circles", "_seeds", "_weights")

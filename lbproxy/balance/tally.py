@@ -6,20 +6,14 @@ It stands in the ledger's row of a child: numbers, then counts, then what found 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Protocol
+
+from lbproxy.cells import Cells
 
 PLACES = 96
 CELLS = 2 * PLACES + 1
 LARGEST = 10**10 - 1
 """Ten digits: what an id of a rule may have."""
 _MOST = 2**56
-
-
-class Cells(Protocol):
-    """Memory of 64-bit numbers that processes share."""
-
-    def __getitem__(self, at: int, /) -> int: ...
-    def __setitem__(self, at: int, value: int, /) -> None: ...
 
 
 class Tally:

@@ -19,10 +19,10 @@ from collections import deque
 from collections.abc import Callable, Collection
 
 from lbproxy.cache.feeds import Feeds
-from lbproxy.cache.interface import Entry, Lock, New, Put, Ticket
+from lbproxy.cache.interface import FillTicket, Lock, New, Put, StoredEntry
 from lbproxy.cache.layout import FEEDS, LINE, Counter, Word
 from lbproxy.cache.marks import Marks
-from lbproxy.cache.memory import FILES, Memory
+from lbproxy.cache.memory import FILES, MemoryParts
 from lbproxy.cache.purges import tag_of
 from lbproxy.cache.record import length_at
 from lbproxy.cache.writer import Writer
@@ -38,7 +38,9 @@ class Area:
 
     __slots__ = ("_fence", "_lock", "_memory", "_numbers", "_on_gone", "_words", "_writer", "feeds", "marks", "secret")
 
-    def __init__(self, memory: Memory, lock: Lock, owner: int, on_gone: OnGone, fence: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self, memory: MemoryParts, lock: Lock, owner: int, on_gone: OnGone, fence: Callable[[], None] | None = None
+    ) -> None:
         """`owner`: the process's id; `on_gone`: told the numbers of files that no entry names any more; `fence`: has all loads
         before it done before those after it, where the machine does not do so by itself."""
         self._memory = memory
@@ -56,20 +58,20 @@ class Area:
     def __repr__(self) -> str:
         return f"<Area of {self._memory.size} bytes, {self._words[Word.STORED]} answers>"
 
-    def get(self, digest: bytes, counted: bool = True) -> Entry | None:
+    def get(self, digest: bytes, counted: bool = True) -> StoredEntry | None:
         """See Storage."""
         found = self._found(digest)
         if counted:
             self.looked_up(found)
         return found
 
-    def looked_up(self, found: Entry | None) -> None:
+    def looked_up(self, found: StoredEntry | None) -> None:
         """See Storage."""
         self._memory.count(Counter.MISSES if found is None else Counter.HITS)
         if found is not None:
             self._memory.count(Counter.BYTES, len(found.body))
 
-    def _found(self, digest: bytes) -> Entry | None:
+    def _found(self, digest: bytes) -> StoredEntry | None:
         memory = self._memory
         bucket, fingerprint = memory.buckets.locate(digest)
         slot = memory.buckets.find(bucket, fingerprint)
@@ -95,18 +97,18 @@ class Area:
             memory.count(Counter.PURGED)
             return None
         memory.buckets.used(slot)
-        return Entry(meta, body, found.size, found.file, place, last)
+        return StoredEntry(meta, body, found.size, found.file, place, last)
 
-    def begin(self, digest: bytes) -> Ticket:
+    def begin(self, digest: bytes) -> FillTicket:
         """See Storage."""
         buckets = self._memory.buckets
-        return Ticket(digest, self._words[Word.SEQUENCE], buckets.forgotten(buckets.locate(digest)[0]))
+        return FillTicket(digest, self._words[Word.SEQUENCE], buckets.forgotten(buckets.locate(digest)[0]))
 
-    def overtaken(self, ticket: Ticket, url: bytes, tags: Collection[bytes]) -> bool:
+    def overtaken(self, ticket: FillTicket, url: bytes, tags: Collection[bytes]) -> bool:
         """See Storage."""
         return self._memory.overtaken(ticket, url, b"".join(map(tag_of, tags)))
 
-    def put(self, digest: bytes, new: New, ticket: Ticket, again: bool = False) -> Put:
+    def put(self, digest: bytes, new: New, ticket: FillTicket, again: bool = False) -> Put:
         """See Storage."""
         gone: list[int] = []
         if not self._lock.take():
@@ -125,7 +127,7 @@ class Area:
             self._on_gone(gone)
         return became
 
-    def renew(self, digest: bytes, meta: bytes, ticket: Ticket) -> Put:
+    def renew(self, digest: bytes, meta: bytes, ticket: FillTicket) -> Put:
         """See Storage."""
         if not self._lock.take():
             return Put.BUSY

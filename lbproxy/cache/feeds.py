@@ -35,7 +35,7 @@ def _no_fence() -> None:
     """Loads and stores are in order."""
 
 
-class Feed:
+class FeedSlot:
     """One slot, as a leader writes it, or as somebody reads it."""
 
     __slots__ = ("_at", "_fence", "_number", "_room", "_view", "meta", "size")
@@ -133,7 +133,7 @@ class Feeds:
         self._owner = owner
         self._fence = fence or _no_fence
 
-    def open(self, digest: bytes, meta: bytes, size: int, now: int) -> Feed | None:
+    def open(self, digest: bytes, meta: bytes, size: int, now: int) -> FeedSlot | None:
         """See Feeding."""
         room = self._size - HEADER - len(meta)
         if room < (IN_MEMORY if size < 0 else min(size, IN_MEMORY)) or not self._lock.take():
@@ -143,7 +143,7 @@ class Feeds:
         finally:
             self._lock.give()
 
-    def _open(self, digest: bytes, meta: bytes, size: int, now: int, room: int) -> Feed | None:
+    def _open(self, digest: bytes, meta: bytes, size: int, now: int, room: int) -> FeedSlot | None:
         for at in self._places():
             _, number, owner, until, _, _, _ = _HEADER.unpack_from(self._view, at)
             if owner == 0 and until <= now:
@@ -156,9 +156,9 @@ class Feeds:
         self._view[at + HEADER : at + HEADER + len(meta)] = meta
         self._fence()
         self._view[at : at + 16] = digest
-        return Feed(self._view, at, room, number, meta, size, self._fence)
+        return FeedSlot(self._view, at, room, number, meta, size, self._fence)
 
-    def find(self, digest: bytes) -> Feed | None:
+    def find(self, digest: bytes) -> FeedSlot | None:
         """See Feeding."""
         for at in self._places():
             if self._view[at : at + 16] != digest:
@@ -171,7 +171,7 @@ class Feeds:
             self._fence()
             if _HEADER.unpack_from(self._view, at)[:2] == (digest, number):
                 size = -1 if size == UNKNOWN else size
-                return Feed(self._view, at, self._size - HEADER - length, number, meta, size, self._fence)
+                return FeedSlot(self._view, at, self._size - HEADER - length, number, meta, size, self._fence)
         return None
 
     def owner_gone(self, owner: int) -> None:

@@ -39,7 +39,7 @@ class CacheError(LbproxyError):
     """A file could not be written or read."""
 
 
-class Entry(NamedTuple):
+class StoredEntry(NamedTuple):
     """A stored answer, copied out of what is shared; whoever has it may keep it."""
 
     meta: bytes
@@ -55,7 +55,7 @@ class Entry(NamedTuple):
     """Of the last rule of a purge that it was held against."""
 
 
-class Ticket(NamedTuple):
+class FillTicket(NamedTuple):
     """The moment at which a fill began."""
 
     digest: bytes
@@ -194,23 +194,23 @@ class Storage(Protocol):
     def secret(self) -> bytes:
         """16 bytes, the key of all digests; the same as long as anything is stored under them."""
 
-    def get(self, digest: bytes, counted: bool = True) -> Entry | None:
+    def get(self, digest: bytes, counted: bool = True) -> StoredEntry | None:
         """What is stored there, and was not purged. No lock. `counted`: as a hit or a miss; else that is for `looked_up`."""
 
-    def looked_up(self, found: Entry | None) -> None:
+    def looked_up(self, found: StoredEntry | None) -> None:
         """A request has looked for an answer, in as many steps as that took: what it has found."""
 
-    def begin(self, digest: bytes) -> Ticket:
+    def begin(self, digest: bytes) -> FillTicket:
         """A fill begins. `digest`: the primary one of its key. No lock."""
 
-    def overtaken(self, ticket: Ticket, url: bytes, tags: Collection[bytes]) -> bool:
+    def overtaken(self, ticket: FillTicket, url: bytes, tags: Collection[bytes]) -> bool:
         """Whether what a fill brings was purged or forgotten since it began. No lock."""
 
-    def put(self, digest: bytes, new: New, ticket: Ticket, again: bool = False) -> Put:
+    def put(self, digest: bytes, new: New, ticket: FillTicket, again: bool = False) -> Put:
         """Store it, in place of what is there. Where it is not stored, a file is gone as well; unless it is BUSY, and whoever asks
         comes `again` with the same."""
 
-    def renew(self, digest: bytes, meta: bytes, ticket: Ticket) -> Put:
+    def renew(self, digest: bytes, meta: bytes, ticket: FillTicket) -> Put:
         """Another meta for what is stored, body and all else as they are (a 304). REFUSED: there is nothing any more, or no
         room."""
 

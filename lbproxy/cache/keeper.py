@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 from lbproxy.cache.interface import Lock
 from lbproxy.cache.layout import LINE, WAYS, Word
-from lbproxy.cache.memory import Memory
+from lbproxy.cache.memory import MemoryParts
 from lbproxy.cache.purges import Purge
-from lbproxy.cache.record import Record
-from lbproxy.cache.ring import Ring
+from lbproxy.cache.record import EntryRecord
+from lbproxy.cache.ring import EntryRing
 from lbproxy.cache.writer import Writer
 
 AT_A_TIME = 64
@@ -21,7 +21,7 @@ AT_A_TIME = 64
 RING_NAMES = ("probation", "main", "files")
 
 
-class Found(NamedTuple):
+class ShownEntry(NamedTuple):
     """A stored answer, as an operator sees it."""
 
     url: bytes
@@ -37,7 +37,7 @@ class Keeper:
 
     __slots__ = ("_at", "_lock", "_memory", "_target", "_writer")
 
-    def __init__(self, memory: Memory, lock: Lock) -> None:
+    def __init__(self, memory: MemoryParts, lock: Lock) -> None:
         self._memory = memory
         self._lock = lock
         self._writer = Writer(memory)
@@ -91,7 +91,7 @@ class Keeper:
                 gone += self._writer.remove(slot)
         return gone
 
-    def search(self, url: bytes) -> Iterator[list[Found]]:
+    def search(self, url: bytes) -> Iterator[list[ShownEntry]]:
         """All that is stored under a URL, its variants one by one; a part at a time."""
         rules, words = self._memory.rules, self._memory.words
         for start in range(0, self._memory.buckets.count, AT_A_TIME):
@@ -104,10 +104,10 @@ class Keeper:
                     tags, meta = bytes(view[at + one.tags : at + one.url]), bytes(view[at + one.meta : at + one.body])
                     if not rules.fit(max(one.sequence, words[Word.SWEPT]), words[Word.SEQUENCE], url, tags):
                         name = RING_NAMES[self._memory.rings.index(ring)]
-                        part.append(Found(url, meta, one.size, one.file, name, self._memory.buckets.uses(slot)))
+                        part.append(ShownEntry(url, meta, one.size, one.file, name, self._memory.buckets.uses(slot)))
             yield part
 
-    def _in(self, bucket: int) -> Iterator[tuple[int, Ring, Record, int]]:
+    def _in(self, bucket: int) -> Iterator[tuple[int, EntryRing, EntryRecord, int]]:
         """What stands in a bucket: slot, ring, record, and where that is."""
         for number, place in enumerate(self._memory.buckets.positions(bucket)):
             ring = self._memory.ring_of(place)

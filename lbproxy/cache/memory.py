@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import struct
-from typing import Protocol
 
 from lbproxy.cache.buckets import Buckets
-from lbproxy.cache.interface import Ticket
+from lbproxy.cache.interface import FillTicket
 from lbproxy.cache.layout import LINE, MAGIC, Word, layout_of
-from lbproxy.cache.purges import Rules
-from lbproxy.cache.ring import Ring
+from lbproxy.cache.purges import PurgeRules
+from lbproxy.cache.ring import EntryRing
+from lbproxy.cells import Cells
 
 FORMAT = 3
 PROBATION, MAIN, FILES = 0, 1, 2
@@ -17,14 +17,7 @@ _FACTS = struct.Struct("=4Q")
 _GHOST = 2**32 - 1
 
 
-class Cells(Protocol):
-    """Numbers that are counted in."""
-
-    def __getitem__(self, at: int, /) -> int: ...
-    def __setitem__(self, at: int, value: int, /) -> None: ...
-
-
-class Memory:
+class MemoryParts:
     """One process's view of it."""
 
     __slots__ = ("_counters", "_ghosts", "buckets", "disk", "layout", "rings", "rules", "size", "view", "words")
@@ -41,12 +34,12 @@ class Memory:
         self.words: memoryview[int] = view[: layout.rules.start].cast("Q")
         self._counters = counters
         self._ghosts: memoryview[int] = view[layout.ghosts.start : layout.ghosts.end].cast("I")
-        self.rules = Rules(view, self.words, layout.rules)
+        self.rules = PurgeRules(view, self.words, layout.rules)
         self.buckets = Buckets(view, layout.buckets, layout.bucket_count)
         self.rings = (
-            Ring(view, self.words, layout.probation, Word.PROBATION_HEAD, Word.PROBATION_TAIL),
-            Ring(view, self.words, layout.main, Word.MAIN_HEAD, Word.MAIN_TAIL),
-            Ring(view, self.words, layout.files, Word.FILES_HEAD, Word.FILES_TAIL),
+            EntryRing(view, self.words, layout.probation, Word.PROBATION_HEAD, Word.PROBATION_TAIL),
+            EntryRing(view, self.words, layout.main, Word.MAIN_HEAD, Word.MAIN_TAIL),
+            EntryRing(view, self.words, layout.files, Word.FILES_HEAD, Word.FILES_TAIL),
         )
 
     @property
@@ -54,7 +47,7 @@ class Memory:
         """See Storage."""
         return struct.pack("=2Q", *self.words[Word.SECRET : Word.SECRET + 2])
 
-    def ring_of(self, place: int) -> Ring | None:
+    def ring_of(self, place: int) -> EntryRing | None:
         """The ring that a slot names; None: it names none."""
         number = place % LINE
         return self.rings[number - 1] if 1 <= number <= len(self.rings) else None
@@ -63,7 +56,7 @@ class Memory:
         """For this process."""
         self._counters[what] += by
 
-    def overtaken(self, ticket: Ticket, url: bytes, tags: bytes) -> bool:
+    def overtaken(self, ticket: FillTicket, url: bytes, tags: bytes) -> bool:
         """Whether what a fill brings, which began then, was purged or forgotten since; `tags`: digests, joined."""
         last = self.words[Word.SEQUENCE]
         if ticket.sequence < last and self.rules.fit(ticket.sequence, last, url, tags):

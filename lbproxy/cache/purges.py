@@ -53,7 +53,7 @@ def url_of(text: str, *, whole: bool) -> bytes:
     return f"{scheme}://{host}{slash}{path}".encode("ascii")
 
 
-class Rules:
+class PurgeRules:
     """The rules in memory; the last RULES of them."""
 
     __slots__ = ("_start", "_view", "_words")

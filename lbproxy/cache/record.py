@@ -18,7 +18,7 @@ ANSWER, PADDING = 1, 2
 NOBODY = bytes(DIGEST)
 
 
-class Record(NamedTuple):
+class EntryRecord(NamedTuple):
     """The header of one, checked."""
 
     length: int
@@ -63,7 +63,7 @@ def length_at(view: memoryview, at: int, position: int, room: int) -> int:
     return length if said == position and HEADER <= length <= room and not length % LINE else 0
 
 
-def read(view: memoryview, at: int, position: int, room: int) -> Record | None:
+def read(view: memoryview, at: int, position: int, room: int) -> EntryRecord | None:
     """The answer whose record is there, of which at most `room` bytes are the ring's; None: there is none."""
     length, body, said, digest, sequence, size, file, meta, url, tags, kind = _HEADER.unpack_from(view, at)
     if said != position or kind != ANSWER or length > room or meta > MOST_META or url > MOST_URL or tags > MOST_TAGS:
@@ -74,4 +74,4 @@ def read(view: memoryview, at: int, position: int, room: int) -> Record | None:
     end = at_body + body
     if end > length or length % LINE or (file == 0 and size != body):
         return None
-    return Record(length, digest, sequence, size, file, HEADER, at_url, at_meta, at_body, end)
+    return EntryRecord(length, digest, sequence, size, file, HEADER, at_url, at_meta, at_body, end)

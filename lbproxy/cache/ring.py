@@ -15,7 +15,7 @@ LAST = 2**62
 """No position is beyond it."""
 
 
-class Ring:
+class EntryRing:
     """One ring; methods that write are called with the lock held."""
 
     __slots__ = ("_head", "_tail", "_words", "size", "start", "view")
@@ -51,7 +51,7 @@ class Ring:
         """Bytes from there to the ring's end."""
         return self.size - position % self.size
 
-    def read(self, position: int) -> record.Record | None:
+    def read(self, position: int) -> record.EntryRecord | None:
         """The answer there; None: there is none."""
         if not self.holds(position) or position % LINE:
             return None

@@ -3,7 +3,7 @@
 cdef int _BYTES, _HITS, _SEQUENCE
 
 
-cdef class Held:
+cdef class HeldEntry:
     cdef public Py_ssize_t body
     cdef public unsigned long long fingerprint
     cdef public Py_ssize_t name
@@ -15,7 +15,7 @@ cdef class Held:
     cdef public Py_ssize_t uses
 
 
-cdef class Watch:
+cdef class CacheWatch:
     cdef unsigned char[::1] _bytes
     cdef long long[::1] _counters
     cdef object _fence
@@ -23,7 +23,7 @@ cdef class Watch:
     cdef unsigned long long[::1] _words
 
     cpdef hold(self, bytes digest, entry)
-    cpdef bint still(self, Held held) except -1
-    cpdef body(self, Held held, Py_ssize_t size)
-    cpdef passed(self, Held held)
-    cpdef used(self, Held held, long long size)
+    cpdef bint still(self, HeldEntry held) except -1
+    cpdef body(self, HeldEntry held, Py_ssize_t size)
+    cpdef passed(self, HeldEntry held)
+    cpdef used(self, HeldEntry held, long long size)

@@ -10,15 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from lbproxy.cache.buckets import MOST_USES
-from lbproxy.cache.interface import Entry
+from lbproxy.cache.interface import StoredEntry
 from lbproxy.cache.layout import LINE, Counter, Word
-from lbproxy.cache.memory import Memory
+from lbproxy.cache.memory import MemoryParts
 
 _TAILS = (int(Word.PROBATION_TAIL), int(Word.MAIN_TAIL), int(Word.FILES_TAIL))
 _SEQUENCE, _HITS, _BYTES = int(Word.SEQUENCE), int(Counter.HITS), int(Counter.BYTES)
 
 
-class Held:
+class HeldEntry:
     """Where a stored answer stands, as words and bytes of the memory."""
 
     __slots__ = ("body", "fingerprint", "name", "place", "position", "sequence", "slot", "tail", "uses")
@@ -40,12 +40,12 @@ class Held:
         self.body = body
 
 
-class Watch:
+class CacheWatch:
     """One process's, over one memory."""
 
     __slots__ = ("_bytes", "_counters", "_fence", "_memory", "_words")
 
-    def __init__(self, memory: Memory, counters: memoryview[int], fence: Callable[[], None] | None = None) -> None:
+    def __init__(self, memory: MemoryParts, counters: memoryview[int], fence: Callable[[], None] | None = None) -> None:
         """`counters`: see Memory; `fence`: see Area."""
         self._fence = fence
         self._memory = memory
@@ -53,7 +53,7 @@ class Watch:
         self._bytes = memory.view
         self._counters = counters
 
-    def hold(self, digest: bytes, entry: Entry) -> Held | None:
+    def hold(self, digest: bytes, entry: StoredEntry) -> HeldEntry | None:
         """Where an answer stands that Storage.get gave; None: there is another one by now."""
         buckets, number = self._memory.buckets, entry.place % LINE
         bucket, fingerprint = buckets.locate(digest)
@@ -65,9 +65,9 @@ class Watch:
         if record is None:
             return None
         body = ring.at(position) + record.body
-        return Held(*buckets.where(slot), fingerprint, entry.place, position, _TAILS[number - 1], entry.sequence, body)
+        return HeldEntry(*buckets.where(slot), fingerprint, entry.place, position, _TAILS[number - 1], entry.sequence, body)
 
-    def still(self, held: Held) -> bool:
+    def still(self, held: HeldEntry) -> bool:
         """Whether it is stored there still, and nothing was purged since. No lock."""
         words = self._words
         return (
@@ -77,19 +77,19 @@ class Watch:
             and words[_SEQUENCE] == held.sequence
         )
 
-    def body(self, held: Held, size: int) -> bytes | None:
+    def body(self, held: HeldEntry, size: int) -> bytes | None:
         """A copy of its body, of so many bytes; None: it is not `still` stored."""
         copy = bytes(self._memory.view[held.body : held.body + size])
         if self._fence is not None:
             self._fence()
         return copy if self.still(held) else None
 
-    def passed(self, held: Held) -> None:
+    def passed(self, held: HeldEntry) -> None:
         """It has led to another one, which is given out."""
         if self._bytes[held.uses] < MOST_USES:
             self._bytes[held.uses] += 1
 
-    def used(self, held: Held, size: int) -> None:
+    def used(self, held: HeldEntry, size: int) -> None:
         """It was given out once more; `size`: bytes of its body."""
         if self._bytes[held.uses] < MOST_USES:
             self._bytes[held.uses] += 1

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from lbproxy.cache import record
-from lbproxy.cache.interface import IN_MEMORY, MOST_META, MOST_TAGS, MOST_URL, New, Put, Ticket
+from lbproxy.cache.interface import IN_MEMORY, MOST_META, MOST_TAGS, MOST_URL, FillTicket, New, Put
 from lbproxy.cache.layout import LINE, WAYS, Counter, Word
-from lbproxy.cache.memory import FILES, MAIN, PROBATION, Memory
+from lbproxy.cache.memory import FILES, MAIN, PROBATION, MemoryParts
 from lbproxy.cache.purges import tag_of
-from lbproxy.cache.ring import Ring
+from lbproxy.cache.ring import EntryRing
 
 MOST_ROUNDS = 64
 """Records that are moved for one that is stored; what is more goes, so that nobody holds the lock for long."""
@@ -23,13 +23,13 @@ class Writer:
 
     __slots__ = ("_buckets", "_gone", "_memory", "_rounds")
 
-    def __init__(self, memory: Memory) -> None:
+    def __init__(self, memory: MemoryParts) -> None:
         self._memory = memory
         self._buckets = memory.buckets
         self._gone: list[int] = []
         self._rounds = 0
 
-    def put(self, digest: bytes, new: New, ticket: Ticket) -> Done:
+    def put(self, digest: bytes, new: New, ticket: FillTicket) -> Done:
         """See Storage."""
         self._begin()
         if len(new.meta) > MOST_META or len(new.url) > MOST_URL or len(new.body) > IN_MEMORY or len(new.tags) > MOST_TAGS:
@@ -38,7 +38,7 @@ class Writer:
         size = len(new.body) if new.size < 0 else new.size
         return self._put(digest, size, new.file, (tags, new.url, new.meta, new.body), ticket, size if new.file else 0)
 
-    def renew(self, digest: bytes, meta: bytes, ticket: Ticket) -> Done:
+    def renew(self, digest: bytes, meta: bytes, ticket: FillTicket) -> Done:
         """See Storage."""
         self._begin()
         slot = self._buckets.find(*self._buckets.locate(digest))
@@ -49,7 +49,7 @@ class Writer:
         view = ring.view
         parts = bytes(view[at + old.tags : at + old.url]), bytes(view[at + old.url : at + old.meta]), meta
         # what was purged before this fill began is not brought back by it
-        since = Ticket(ticket.digest, min(ticket.sequence, old.sequence), ticket.forgotten)
+        since = FillTicket(ticket.digest, min(ticket.sequence, old.sequence), ticket.forgotten)
         return self._put(digest, old.size, old.file, (*parts, bytes(view[at + old.body : at + old.end])), since, 0)
 
     def forget(self, digest: bytes) -> tuple[bool, list[int]]:
@@ -83,7 +83,7 @@ class Writer:
     # ---------------------------------------------------------------- storing
 
     def _put(
-        self, digest: bytes, size: int, file: int, parts: tuple[bytes, bytes, bytes, bytes], ticket: Ticket, more: int
+        self, digest: bytes, size: int, file: int, parts: tuple[bytes, bytes, bytes, bytes], ticket: FillTicket, more: int
     ) -> Done:
         """`more`: bytes that the disk has to have room for."""
         memory, buckets = self._memory, self._buckets
@@ -145,12 +145,12 @@ class Writer:
 
     # ---------------------------------------------------------------- room
 
-    def _make_room(self, ring: Ring, length: int) -> None:
+    def _make_room(self, ring: EntryRing, length: int) -> None:
         """The oldest go until a record of that length has room."""
         while ring.free < ring.needs(length):
             self._evict(ring)
 
-    def _evict(self, ring: Ring) -> None:
+    def _evict(self, ring: EntryRing) -> None:
         """The oldest record of the ring goes, or moves."""
         position = ring.tail
         found = ring.read(position)
@@ -183,7 +183,7 @@ class Writer:
         self._take_out(slot, found)
         ring.advance()
 
-    def _take_out(self, slot: int, found: record.Record) -> None:
+    def _take_out(self, slot: int, found: record.EntryRecord) -> None:
         self._memory.count(Counter.EVICTED)
         self._memory.count(Counter.EVICTED_BYTES, found.size)
         self._memory.haunt(*self._buckets.locate(found.digest))
@@ -198,7 +198,7 @@ class Writer:
 
     # ---------------------------------------------------------------- slots
 
-    def _at(self, slot: int) -> tuple[Ring, record.Record, int] | None:
+    def _at(self, slot: int) -> tuple[EntryRing, record.EntryRecord, int] | None:
         """What stands in a slot: its ring, its record and where that is."""
         place = self._buckets.position(slot) if slot >= 0 else 0
         ring = self._memory.ring_of(place)
@@ -214,7 +214,7 @@ class Writer:
         else:
             self._forget_slot(slot, found[1], kept)
 
-    def _forget_slot(self, slot: int, found: record.Record, kept: int = 0) -> None:
+    def _forget_slot(self, slot: int, found: record.EntryRecord, kept: int = 0) -> None:
         words = self._memory.words
         self._buckets.clear(slot)
         words[Word.STORED] = max(words[Word.STORED] - 1, 0)

@@ -7,7 +7,7 @@ from typing import Any
 
 from lbproxy.cli import reach
 from lbproxy.cli.options import Verbs, add_reach, add_verb, print_json, say, show
-from lbproxy.master.operator.requests import LEVELS, LogLevel, Workers
+from lbproxy.master.operator.requests import LEVELS, LogLevelRequest, WorkersRequest
 
 
 def add(verbs: Verbs[argparse.ArgumentParser]) -> None:
@@ -23,13 +23,13 @@ def add(verbs: Verbs[argparse.ArgumentParser]) -> None:
 def workers(arguments: argparse.Namespace) -> int:
     """0: it is under way."""
     more = arguments.delta == "+1"
-    answer = reach.ask(reach.instance(arguments), Workers(1 if more else -1)).answer
+    answer = reach.ask(reach.instance(arguments), WorkersRequest(1 if more else -1)).answer
     return tell(arguments, answer, f"one worker {'more' if more else 'less'}: {answer.get('workers', '?')}")
 
 
 def log_level(arguments: argparse.Namespace) -> int:
     """0: done."""
-    answer = reach.ask(reach.instance(arguments), LogLevel(arguments.level)).answer
+    answer = reach.ask(reach.instance(arguments), LogLevelRequest(arguments.level)).answer
     return tell(arguments, answer, f"the log level is {arguments.level}")
 
 

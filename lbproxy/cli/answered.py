@@ -23,7 +23,7 @@ LOOK_EVERY = 0.5
 def answered(read: Callable[[Passing], T]) -> T:
     """What `read` returns or raises; it tells which path it is at, and "" when it is at none. Raises ConfigError when one of them
     does not answer."""
-    reading = _Reading(read)
+    reading = _ReadApart(read)
     threading.Thread(target=reading.run, name="reading", daemon=True).start()  # one that hangs ends with the process
     place, looks = "", 0
     while not reading.over.wait(LOOK_EVERY):
@@ -35,7 +35,7 @@ def answered(read: Callable[[Passing], T]) -> T:
     return reading.outcome()
 
 
-class _Reading(Generic[T]):
+class _ReadApart(Generic[T]):
     """What the thread does, and how far it is."""
 
     def __init__(self, read: Callable[[Passing], T]) -> None:

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lbproxy.cli.options import Verbs, add_config, add_verb, print_json, say, show
-from lbproxy.config.model import Accepted, Config
+from lbproxy.config.model import AcceptedConfig, Config
 from lbproxy.config.vocabulary import AUDIT_CHECKS, SEVERITIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from lbproxy.audit.finding import Check, Evidence
-    from lbproxy.cli.live.look import Looked
+    from lbproxy.cli.live.look import LiveLook
 
 CHECK_SAYS_WHY = 2
 """The configuration is refused: there is nothing to judge."""
@@ -100,16 +100,16 @@ def _mode(path: Path | None) -> int | None:
         return None
 
 
-def _live(config: Config, arguments: argparse.Namespace) -> Looked:
+def _live(config: Config, arguments: argparse.Namespace) -> LiveLook:
     from lbproxy.cli.live.look import look
 
     return look(config, argparse.Namespace(config=Path(arguments.config), control=arguments.control))
 
 
-def _accepted(written: str) -> Accepted:
+def _accepted(written: str) -> AcceptedConfig:
     name, equals, reason = written.partition("=")
     if name not in AUDIT_CHECKS:
         raise argparse.ArgumentTypeError(f'no check is called "{name}"; there are {", ".join(AUDIT_CHECKS)}')
     if not equals or not reason.strip():
         raise argparse.ArgumentTypeError(f'wanted a reason, such as {name}="behind a firewall"')
-    return Accepted(name, reason.strip())
+    return AcceptedConfig(name, reason.strip())

@@ -10,7 +10,7 @@ from lbproxy.cli import reach
 from lbproxy.cli.adjust import tell
 from lbproxy.cli.options import DURATION, Verbs, add_reach, add_verb, print_json, say
 from lbproxy.config.units import format_duration
-from lbproxy.master.operator.requests import MAX_WEIGHT, BackendSet, Status
+from lbproxy.master.operator.requests import MAX_WEIGHT, BackendRequest, StatusRequest
 
 LOOK_EVERY = 0.25
 """Seconds between two looks at what is left of a drain."""
@@ -54,14 +54,14 @@ def _weight(text: str) -> int:
 
 def enable(arguments: argparse.Namespace) -> int:
     """0: it gets requests again, as soon as it is healthy."""
-    answer = reach.ask(reach.instance(arguments), BackendSet(arguments.name, "enable", 0)).answer
+    answer = reach.ask(reach.instance(arguments), BackendRequest(arguments.name, "enable", 0)).answer
     return tell(arguments, answer, f"{_name(answer, arguments)} is enabled")
 
 
 def weight(arguments: argparse.Namespace) -> int:
     """0: it has that weight."""
     where = reach.instance(arguments)
-    answer = reach.ask(where, BackendSet(arguments.name, "weight", arguments.weight)).answer
+    answer = reach.ask(where, BackendRequest(arguments.name, "weight", arguments.weight)).answer
     code = tell(arguments, answer, f"{_name(answer, arguments)} has weight {arguments.weight}")
     if code == 0 and not arguments.weight:
         _warn(where, arguments)
@@ -71,7 +71,7 @@ def weight(arguments: argparse.Namespace) -> int:
 def drain(arguments: argparse.Namespace) -> int:
     """0: it gets no new requests; with --wait: none is left there either."""
     where = reach.instance(arguments)
-    answer = reach.ask(where, BackendSet(arguments.name, "drain", 0)).answer
+    answer = reach.ask(where, BackendRequest(arguments.name, "drain", 0)).answer
     if arguments.json and arguments.wait and answer["ok"]:
         left = _wait(where, arguments)
         print_json({**answer, "ok": left == 0, "in_flight": left})
@@ -100,7 +100,7 @@ def _requests(number: int) -> str:
 
 def _warn(where: reach.Instance, arguments: argparse.Namespace) -> None:
     """Taking out the last one that works is allowed, and told."""
-    pool, _ = _find(reach.ask(where, Status()).answer, arguments.name)
+    pool, _ = _find(reach.ask(where, StatusRequest()).answer, arguments.name)
     if pool.get("usable") == 0 and not arguments.json:
         say(f"warning: no usable backend is left in pool {pool['name']}: what is meant for it is answered with 503")
 
@@ -110,7 +110,7 @@ def _wait(where: reach.Instance, arguments: argparse.Namespace) -> int:
     deadline = time.monotonic() + arguments.timeout
     told = 0
     while True:
-        _, found = _find(reach.ask(where, Status()).answer, arguments.name)
+        _, found = _find(reach.ask(where, StatusRequest()).answer, arguments.name)
         left = int(found.get("in_flight", 0)) + int(found.get("queued", 0))
         if left and left != told and not arguments.json:
             print(f"{_requests(left)} left", flush=True)

@@ -11,7 +11,7 @@ from lbproxy.cli.adjust import tell
 from lbproxy.cli.options import Verbs, add_reach, add_verb, print_json, say, show
 from lbproxy.cli.table import table
 from lbproxy.config.units import format_size
-from lbproxy.master.operator.requests import Cache, CacheAction
+from lbproxy.master.operator.requests import CacheAction, CacheRequest
 
 HEADINGS = ("SIZE", "WHERE", "RING", "USES", "FRESH", "STATUS")
 
@@ -40,13 +40,13 @@ def purge(arguments: argparse.Namespace) -> int:
         ("url", arguments.url), ("prefix", arguments.prefix), ("tag", arguments.tag)
     )  # fmt: skip
     action, text = next(((action, text) for action, text in words if text is not None), ("all", ""))
-    answer = reach.ask(reach.instance(arguments), Cache(action, text)).answer
+    answer = reach.ask(reach.instance(arguments), CacheRequest(action, text)).answer
     return tell(arguments, answer, f"{action} {text} is purged".replace("all  is", "everything is"))
 
 
 def stats(arguments: argparse.Namespace) -> int:
     """0: there is a cache."""
-    answer = reach.ask(reach.instance(arguments), Cache("stats", "")).answer
+    answer = reach.ask(reach.instance(arguments), CacheRequest("stats", "")).answer
     if arguments.json:
         print_json(answer)
     elif not answer["ok"]:
@@ -63,7 +63,7 @@ def stats(arguments: argparse.Namespace) -> int:
 
 def showing(arguments: argparse.Namespace) -> int:
     """0: there is something."""
-    answer = reach.ask(reach.instance(arguments), Cache("show", arguments.url)).answer
+    answer = reach.ask(reach.instance(arguments), CacheRequest("show", arguments.url)).answer
     now = time.monotonic()  # the clock by which workers count
     found = [_understood(one, now) for one in answer.get("entries") or []]
     answer |= {"entries": found} if answer["ok"] else {}

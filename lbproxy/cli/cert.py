@@ -13,7 +13,7 @@ from lbproxy.cli.check import look_at
 from lbproxy.cli.options import Verbs, add_config, add_reach, add_verb, print_json, say, show
 from lbproxy.cli.table import table
 from lbproxy.errors import by_place
-from lbproxy.master.operator.requests import Certificates
+from lbproxy.master.operator.requests import CertificatesRequest
 
 MOST_NAMES = 3
 DAY = 86_400
@@ -38,7 +38,7 @@ def add(verbs: Verbs[argparse.ArgumentParser]) -> None:
 
 def listing(arguments: argparse.Namespace) -> int:
     """0: it answers."""
-    answer = reach.ask(reach.instance(arguments), Certificates("")).answer
+    answer = reach.ask(reach.instance(arguments), CertificatesRequest("")).answer
     if arguments.json:
         print_json(answer)
     elif answer["ok"]:
@@ -50,7 +50,7 @@ def listing(arguments: argparse.Namespace) -> int:
 
 def showing(arguments: argparse.Namespace) -> int:
     """0: there is one; 1: a client that asks for the name is refused."""
-    answer = reach.ask(reach.instance(arguments), Certificates(arguments.name)).answer
+    answer = reach.ask(reach.instance(arguments), CertificatesRequest(arguments.name)).answer
     found = answer.get("certificates") or []
     if arguments.json:
         print_json(answer)
@@ -81,7 +81,7 @@ def checking(arguments: argparse.Namespace) -> int:
 
 def _on_disk(config: Any) -> Iterator[dict[str, Any]]:
     """The same facts as of a running one."""
-    from lbproxy.tls.files import Fault
+    from lbproxy.tls.files import FileFault
     from lbproxy.tls.sni import UNKNOWN, candidate_of
     from lbproxy.tls.unlock import chain_of
 
@@ -89,7 +89,7 @@ def _on_disk(config: Any) -> Iterator[dict[str, Any]]:
     for listen in config.listen:
         for pair in listen.pairs:
             chain = chain_of(pair)
-            one = UNKNOWN if isinstance(chain, Fault) else candidate_of(chain[0])
+            one = UNKNOWN if isinstance(chain, FileFault) else candidate_of(chain[0])
             if one is not UNKNOWN:
                 yield {
                     "listener": str(listen.address),

@@ -45,7 +45,7 @@ def word(parse: Callable[[str], T], text: str) -> T:
     """A parser of configuration values as argparse wants it."""
     try:
         return parse(text)
-    except units.Refused as refused:
+    except units.ValueRefused as refused:
         hint = f" ({refused.hint})" if refused.hint else ""
         raise argparse.ArgumentTypeError(f"{refused}{hint}") from refused
 

@@ -14,7 +14,7 @@ from lbproxy.config.model import Address
 from lbproxy.errors import StartError
 
 if TYPE_CHECKING:
-    from lbproxy.demo.respond import Listening
+    from lbproxy.demo.respond import DemoPort
 
 DEFAULT_LISTEN = Address("0.0.0.0", 8443)
 DEMO_LISTEN = Address("127.0.0.1", 8443)
@@ -112,7 +112,7 @@ def demo(arguments: argparse.Namespace) -> int:
         listen, front = listen_nearby(DEMO_LISTEN)
         front.socket.close()  # free, as it seems; the master binds it again in a moment
         _moved(DEMO_LISTEN, listen)
-    opened: list[tuple[Address, Listening]] = []
+    opened: list[tuple[Address, DemoPort]] = []
     for number in range(DEMO_COUNT):
         wanted = DEMO_BACKENDS._replace(port=DEMO_BACKENDS.port + number)
         after = wanted if not opened else max(wanted, opened[-1][0]._replace(port=opened[-1][0].port + 1))

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 from lbproxy.cli.answered import answered
 from lbproxy.config.load import load_file
 from lbproxy.config.read import Passing
-from lbproxy.config.units import Refused
+from lbproxy.config.units import ValueRefused
 from lbproxy.config.values import file_below
 from lbproxy.errors import ConfigError, StartError
 from lbproxy.master.operator.requests import Request, encode
@@ -123,7 +123,7 @@ def _file(proxy: object, key: str, source: Path) -> Path | None:
         return None
     try:
         return file_below(source.absolute().parent)(value)
-    except Refused as refused:
+    except ValueRefused as refused:
         raise Unreachable(f"{source}: proxy.{key}: {refused}") from refused
 
 

@@ -17,7 +17,7 @@ from lbproxy.balance.ledger import Ledger, RawLock
 from lbproxy.balance.slots import SlotTable
 from lbproxy.cache.layout import LEAST_MEMORY
 from lbproxy.cache.memory import begin_anew
-from lbproxy.config.model import Config, Listen
+from lbproxy.config.model import Config, ListenConfig
 from lbproxy.errors import Complaint, StartError
 from lbproxy.ipc.handover import BoundListener, Handover, SharedCache
 from lbproxy.ipc.pipe import socket_pair
@@ -89,7 +89,7 @@ def _cache(config: Config) -> SharedCache | None:
     return SharedCache(mapped, descriptor, 0, None)
 
 
-def _listener(listen: Listen, slot: int) -> BoundListener:
+def _listener(listen: ListenConfig, slot: int) -> BoundListener:
     """Unbound, in fact."""
     sock = socket.socket(socket.AF_UNIX if listen.address.path else socket.AF_INET)
     sock.setblocking(False)

@@ -8,7 +8,7 @@ from typing import Any
 
 from lbproxy.cli import reach
 from lbproxy.cli.options import DURATION, Verbs, add_reach, add_verb, print_json, say, show
-from lbproxy.master.operator.requests import Reload
+from lbproxy.master.operator.requests import ReloadRequest
 
 PATIENCE = 120.0
 """Seconds: a generation has 30 for its start, and may have to wait for one that is just being tried."""
@@ -32,7 +32,7 @@ def reload(arguments: argparse.Namespace) -> int:
     """0: the new generation serves. 1: the one before serves on."""
     where = reach.instance(arguments)
     try:
-        answer = reach.ask(where, Reload(), arguments.timeout).answer
+        answer = reach.ask(where, ReloadRequest(), arguments.timeout).answer
     except reach.NobodyThere:
         pid = reach.living_pid(where)
         if not pid:

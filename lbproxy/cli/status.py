@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from lbproxy.cli import reach
 from lbproxy.cli.options import Verbs, add_reach, add_verb, print_json, say, show
-from lbproxy.master.operator.requests import Status
+from lbproxy.master.operator.requests import StatusRequest
 
 LOOKS = 20
 LOOK_INTERVAL = 0.05
@@ -24,9 +24,9 @@ def add(verbs: Verbs[argparse.ArgumentParser]) -> None:
 def status(arguments: argparse.Namespace) -> int:
     """0: there is one, and it answers (and, if asked for, its counts agree)."""
     where = reach.instance(arguments)
-    asked = reach.ask(where, Status())
+    asked = reach.ask(where, StatusRequest())
     if arguments.verify:
-        asked = _until_consistent(asked, lambda: reach.ask(where, Status()))
+        asked = _until_consistent(asked, lambda: reach.ask(where, StatusRequest()))
     answer = {"pid": asked.pid, **asked.answer}
     faults = [str(fault) for fault in answer.get("faults", ())] if arguments.verify else []
     if arguments.json:

@@ -8,7 +8,7 @@ import time
 
 from lbproxy.cli import reach
 from lbproxy.cli.options import Verbs, add_reach, add_verb, print_json, say
-from lbproxy.master.operator.requests import Stop
+from lbproxy.master.operator.requests import StopRequest
 
 SOON = 1.0
 """Seconds without a word to the person who waits."""
@@ -49,7 +49,7 @@ def stop(arguments: argparse.Namespace) -> int:
 
 def _ask(where: reach.Instance, now: bool) -> int:
     """The pid of the master, which stops. One that is quicker gone than it answers has understood as well."""
-    asked = reach.ask(where, Stop(now))
+    asked = reach.ask(where, StopRequest(now))
     if not asked.answer["ok"]:
         raise reach.Unreachable(str(asked.answer.get("error", "no reason given")))
     return asked.pid

@@ -9,7 +9,7 @@ import time
 
 from lbproxy.cli import reach
 from lbproxy.cli.options import DURATION, Verbs, add_reach, add_verb, printable, say
-from lbproxy.master.operator.requests import Status
+from lbproxy.master.operator.requests import StatusRequest
 
 HOME = "\x1b[H"
 REST_OF_LINE = "\x1b[K"
@@ -37,7 +37,7 @@ def top(arguments: argparse.Namespace) -> int:
     shown = 0
     try:
         while True:
-            asked = reach.ask(where, Status())
+            asked = reach.ask(where, StatusRequest())
             now = {"pid": asked.pid, **asked.answer}
             if not now["ok"]:
                 say(*str(now.get("error", "no reason given")).splitlines())

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from lbproxy.config.model import Certificate, Config
+from lbproxy.config.model import CertificateConfig, Config
 from lbproxy.config.model.acme import DNS, AcmeNames, is_name
 
 FOLDER = "acme"
@@ -38,13 +38,13 @@ def file_of(name: str) -> str:
     return f"{name.replace('*', WILDCARD, 1)}.pem"
 
 
-def pairs(config: Config) -> tuple[Certificate, ...]:
+def pairs(config: Config) -> tuple[CertificateConfig, ...]:
     """All of them, in order; they need not be there yet."""
     folder = folder_of(config)
     if folder is None:
         return ()
     paths = (folder / file_of(name) for name in wanted(config).names)
-    return tuple(Certificate(path, path) for path in paths)
+    return tuple(CertificateConfig(path, path) for path in paths)
 
 
 def with_pairs(config: Config) -> Config:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from lbproxy.config.model import Certificate, Passphrase
+from lbproxy.config.model import CertificateConfig, Passphrase
 
 CERTIFICATES = (".crt", ".cer", ".pem")
 """In this order, where one key has several beside it."""
@@ -31,7 +31,7 @@ _ECC = "_ecc"
 class FolderContents(NamedTuple):
     """What a folder holds, by the names of its files."""
 
-    pairs: tuple[Certificate, ...] = ()
+    pairs: tuple[CertificateConfig, ...] = ()
     """In the order of their names: the first is the default."""
     odd: tuple[str, ...] = ()
     """What looks like half of one, in words."""
@@ -56,12 +56,12 @@ def _pairs_in(
     folder: Path, key_mode: str, passphrase: Passphrase | None, passing: Callable[[str], object]
 ) -> FolderContents:
     names = _listed(folder)
-    pairs: list[tuple[str, Certificate]] = []
+    pairs: list[tuple[str, CertificateConfig]] = []
     odd: list[str] = []
     for stem, cert, key in _beside(names):
         if cert is None:
             continue  # keys of other things
-        pairs.append((stem, Certificate(folder / cert, folder / (key or cert), key_mode, passphrase)))
+        pairs.append((stem, CertificateConfig(folder / cert, folder / (key or cert), key_mode, passphrase)))
     for name in names:
         _, dot, ending = name.rpartition(".")
         if f".{ending}" in FILES:
@@ -105,12 +105,12 @@ def _beside(names: Iterable[str]) -> Iterator[tuple[str, str | None, str | None]
             yield stem, cert, files.get(".key")
 
 
-def _inside(folder: Path, key_mode: str, passphrase: Passphrase | None) -> Certificate | None:
+def _inside(folder: Path, key_mode: str, passphrase: Passphrase | None) -> CertificateConfig | None:
     """One that has a folder to itself. Raises OSError."""
     names: Mapping[str, None] = dict.fromkeys(path.name for path in folder.iterdir())
     if all(name in names for name in CERTBOT):
-        return Certificate(folder / CERTBOT[0], folder / CERTBOT[1], key_mode, passphrase)
+        return CertificateConfig(folder / CERTBOT[0], folder / CERTBOT[1], key_mode, passphrase)
     key = f"{folder.name.removesuffix(_ECC)}.key"
     if ACME_SH in names and key in names:
-        return Certificate(folder / ACME_SH, folder / key, key_mode, passphrase)
+        return CertificateConfig(folder / ACME_SH, folder / key, key_mode, passphrase)
     return None

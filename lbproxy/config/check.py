@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import ip_address
 from itertools import pairwise
 
-from lbproxy.config.model import Address, Config, Pool, Route, Tap
+from lbproxy.config.model import Address, Config, PoolConfig, RouteConfig, TapConfig
 from lbproxy.config.reach import never_reached
 from lbproxy.config.rules import acme, caching
 from lbproxy.config.rules.headers import silent_variables
@@ -83,7 +83,7 @@ def _taps(source: str, config: Config) -> list[Complaint]:
         if tap.folder is None and not tap.sinks:
             hint = 'add fifo, listen or interface; or folder = "/var/lib/lbproxy/tap", and make it: install -d -m 700'
             complaints.append(Complaint(source, tap.line, f"tap.{tap.name}", "there is nowhere for it to go", hint))
-        if tap.listen is None and (tap.readers, tap.allow) != (Tap().readers, Tap().allow):
+        if tap.listen is None and (tap.readers, tap.allow) != (TapConfig().readers, TapConfig().allow):
             complaints.append(Complaint(source, tap.line, f"tap.{tap.name}", "nobody can connect to it", 'add listen = ":57012"'))
     for sink in ("fifo", "interface"):
         first: dict[object, str] = {}
@@ -142,7 +142,7 @@ def _overlap(one: Address, other: Address) -> bool:
     return one.port == other.port and first.version == second.version and (first.is_unspecified or second.is_unspecified)
 
 
-def _routes(source: str, routes: tuple[Route, ...]) -> list[Complaint]:
+def _routes(source: str, routes: tuple[RouteConfig, ...]) -> list[Complaint]:
     """A route behind one that matches all it could match is a mistake in the order."""
     complaints = []
     for route, earlier in never_reached(routes):
@@ -152,7 +152,7 @@ def _routes(source: str, routes: tuple[Route, ...]) -> list[Complaint]:
     return complaints
 
 
-def _backends_twice(source: str, pool: Pool) -> list[Complaint]:
+def _backends_twice(source: str, pool: PoolConfig) -> list[Complaint]:
     complaints = []
     ordered = sorted(pool.backends, key=lambda backend: backend.address)  # stable: the first written stays first
     for earlier, backend in pairwise(ordered):

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from lbproxy.config.emit import table_of
-from lbproxy.config.key import Item, Key, Nested, Shape
-from lbproxy.config.model import Listen, Pool
+from lbproxy.config.key import Key, KeyField, Nested, Shape
+from lbproxy.config.model import ListenConfig, PoolConfig
 
 HIDDEN = "(hidden)"
 """In place of what may be a secret."""
-TOLD_APART = {(Listen, "certificates"), (Pool, "backends")}
+TOLD_APART = {(ListenConfig, "certificates"), (PoolConfig, "backends")}
 """Lists of tables whose changes have words, or lines, of their own."""
 
 
@@ -48,7 +48,7 @@ def edits(old: Any, new: Any, shape: Shape, above: str = "") -> Iterator[Edit]:
             yield from told(above + name, *items)
 
 
-def _keys(old: Any, new: Any, shape: Shape) -> Iterator[tuple[Item, Key, Any, Any]]:
+def _keys(old: Any, new: Any, shape: Shape) -> Iterator[tuple[KeyField, Key, Any, Any]]:
     """The keys of a table, those of its parts among them, each with both values."""
     for item in shape.items:
         before, after, what = getattr(old, item.field), getattr(new, item.field), item.what
@@ -81,7 +81,7 @@ def _switch(table: object) -> str:
     return "off" if table is None else "on"
 
 
-def _tell(item: Item, key: Key, value: Any) -> object:
+def _tell(item: KeyField, key: Key, value: Any) -> object:
     """In words; None when it is not said."""
     if value is None or isinstance(value, tuple):
         return None if value is None else key.kind.tell(value)

@@ -11,7 +11,7 @@ from typing import Any
 import toml
 
 from lbproxy.config.environment import Reference, Variables, restore
-from lbproxy.config.key import Item, Key, Nested, Shape, shape_of
+from lbproxy.config.key import Key, KeyField, Nested, Shape, shape_of
 from lbproxy.config.model import Config
 
 TomlTable = dict[str, object]
@@ -40,7 +40,7 @@ def table_of(value: Any, shape: Shape) -> TomlTable:
     return {key: said for key, said in table.items() if said != {}}
 
 
-def _nested(item: Item, what: Nested, value: Any) -> TomlTable:
+def _nested(item: KeyField, what: Nested, value: Any) -> TomlTable:
     match what.how:
         case "part":
             return table_of(value, what.shape)

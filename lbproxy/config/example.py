@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from textwrap import wrap
 from typing import NamedTuple
 
-from lbproxy.config.key import Item, Key, Nested, every_key, shape_of
+from lbproxy.config.key import Key, KeyField, Nested, every_key, shape_of
 from lbproxy.config.model import Config
 from lbproxy.config.parts import INCLUDE, INCLUDE_ABOUT, INCLUDE_EXAMPLE
 
@@ -130,7 +130,7 @@ BLOCKS = (
 class _Shown(NamedTuple):
     """A key as a block shows it."""
 
-    item: Item
+    item: KeyField
     value: object
     mark: str
     """required | example | "": the default"""
@@ -212,7 +212,7 @@ def general(path: str) -> str:
     return ".".join(words)
 
 
-def _candidate(block: Block, item: Item, seen: set[str]) -> _Shown | None:
+def _candidate(block: Block, item: KeyField, seen: set[str]) -> _Shown | None:
     """The key with its value; None when the block does not say it and one before did."""
     what = item.what
     assert isinstance(what, Key)

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 
 from lbproxy.config.atoms import Hsts
-from lbproxy.config.units import Parse, Refused, did_you_mean, format_duration, parse_duration, show
+from lbproxy.config.units import Parse, ValueRefused, did_you_mean, format_duration, parse_duration, show
 from lbproxy.config.vocabulary import VARIABLES
 
 TELLTALES = ("Server", "X-Powered-By", "X-AspNet-Version", "X-AspNetMvc-Version")
@@ -53,15 +53,15 @@ def swap_for(of_requests: bool) -> Parse[tuple[str, str]]:
 
     def parse(raw: object) -> tuple[str, str]:
         if not isinstance(raw, dict) or raw.keys() != {"from", "to"}:
-            raise Refused(f'wanted {{ from = "...", to = "..." }}, got {show(raw)}')
+            raise ValueRefused(f'wanted {{ from = "...", to = "..." }}, got {show(raw)}')
         old, new = raw["from"], raw["to"]
         if not isinstance(old, str) or not _VALUE.match(old):
-            raise Refused(f"wanted visible ASCII characters in from, got {show(old)}")
+            raise ValueRefused(f"wanted visible ASCII characters in from, got {show(old)}")
         if new == "":
             return old, new
         [new] = value(new)
         if not of_requests and VARIABLE.search(new):
-            raise Refused("variables do not stand in replace of response_headers", "set can have them")
+            raise ValueRefused("variables do not stand in replace of response_headers", "set can have them")
         return old, new
 
     return parse
@@ -73,19 +73,21 @@ def name_for(of_requests: bool, verb: str) -> Parse[str]:
 
     def parse(value: object) -> str:
         if not isinstance(value, str) or not _NAME.match(value):
-            raise Refused(f'wanted the name of a header, such as "X-Team", got {show(value)}')
+            raise ValueRefused(f'wanted the name of a header, such as "X-Team", got {show(value)}')
         name = value.lower()
         if verb == "remove" and name.endswith("*"):
             _check_prefix(value, {**never, "host": ""} if of_requests else never)
             return value
         if name in never and not (name == "via" and verb == "remove"):
-            raise Refused(f"{value} is not for rules: {never[name]}", "remove may take it off" if name == "via" else "")
+            raise ValueRefused(f"{value} is not for rules: {never[name]}", "remove may take it off" if name == "via" else "")
         if name == "host" and (not of_requests or verb not in ("set", "probe")):
-            raise Refused("Host is not for this rule: every request has exactly one, and no response", "requests can have it set")
+            raise ValueRefused(
+                "Host is not for this rule: every request has exactly one, and no response", "requests can have it set"
+            )
         if name == "strict-transport-security" and verb != "remove":
-            raise Refused(f"{value} must not be sent over plain HTTP", 'write hsts = "365d" instead')
+            raise ValueRefused(f"{value} must not be sent over plain HTTP", 'write hsts = "365d" instead')
         if verb == "add" and of_requests and name in ONCE:
-            raise Refused(f"{value} is sent by lbproxy already, and two of it are ambiguous", "use set to replace it")
+            raise ValueRefused(f"{value} is sent by lbproxy already, and two of it are ambiguous", "use set to replace it")
         return value
 
     return parse
@@ -102,14 +104,16 @@ _REALM = re.compile(r"[ !#-\[\]-~]{1,128}\Z")
 def realm(value: object) -> str:
     """What stands between quotes in a challenge."""
     if not isinstance(value, str) or not _REALM.match(value):
-        raise Refused(f"wanted 1 to 128 visible ASCII characters and blanks, without quotes and backslashes, got {show(value)}")
+        raise ValueRefused(
+            f"wanted 1 to 128 visible ASCII characters and blanks, without quotes and backslashes, got {show(value)}"
+        )
     return value
 
 
 def _check_prefix(value: str, never: dict[str, str]) -> None:
     for name in never:
         if name.startswith(value[:-1].lower()):
-            raise Refused(f"{show(value)} would remove {name} as well", "name what is to go")
+            raise ValueRefused(f"{show(value)} would remove {name} as well", "name what is to go")
 
 
 def value_for(of_requests: bool) -> Parse[tuple[str, ...]]:
@@ -120,10 +124,10 @@ def value_for(of_requests: bool) -> Parse[tuple[str, ...]]:
         text = plain(value)
         for name in VARIABLE.findall(text):
             if name == "backend" and of_requests:
-                raise Refused("{backend} is not known before the request is sent", "it is for response_headers")
+                raise ValueRefused("{backend} is not known before the request is sent", "it is for response_headers")
             if name not in known:
                 near = did_you_mean(name, known)
-                raise Refused(f"there is no variable {{{name}}}", near or f"there are: {', '.join(known)}")
+                raise ValueRefused(f"there is no variable {{{name}}}", near or f"there are: {', '.join(known)}")
         return (text,)
 
     return parse
@@ -132,13 +136,13 @@ def value_for(of_requests: bool) -> Parse[tuple[str, ...]]:
 def plain(value: object) -> str:
     """What can stand in a header line."""
     if not isinstance(value, str):
-        raise Refused(f"wanted a text in quotes, got {show(value)}")
+        raise ValueRefused(f"wanted a text in quotes, got {show(value)}")
     if not value:
-        raise Refused("wanted a text, got an empty one", "remove takes a header out")
+        raise ValueRefused("wanted a text, got an empty one", "remove takes a header out")
     if not _VALUE.match(value):
-        raise Refused(f"wanted visible ASCII characters, and blanks between them, got {show(value)}")
+        raise ValueRefused(f"wanted visible ASCII characters, and blanks between them, got {show(value)}")
     if len(value) > LONGEST_VALUE:
-        raise Refused(f"wanted at most {LONGEST_VALUE} characters, got {len(value)}")
+        raise ValueRefused(f"wanted at most {LONGEST_VALUE} characters, got {len(value)}")
     return value
 
 
@@ -146,7 +150,7 @@ def probe_name(value: object) -> str:
     """The name of a header that a health check sends."""
     name = name_for(True, "probe")(value)
     if name.lower() == "host":
-        raise Refused("Host has a key of its own", 'write host = "app.internal" in the same table')
+        raise ValueRefused("Host has a key of its own", 'write host = "app.internal" in the same table')
     return name
 
 
@@ -171,7 +175,7 @@ def telltale(value: object) -> str:
     if isinstance(value, str) and value.lower() in by_name:
         return by_name[value.lower()]
     hint = did_you_mean(value, list(by_name)) if isinstance(value, str) else ""
-    raise Refused(f"wanted one of those that are removed otherwise ({', '.join(TELLTALES)}), got {show(value)}", hint)
+    raise ValueRefused(f"wanted one of those that are removed otherwise ({', '.join(TELLTALES)}), got {show(value)}", hint)
 
 
 _YEARS: Callable[[str], re.Match[str] | None] = re.compile(r"([0-9]{1,2})y\Z").match
@@ -183,18 +187,20 @@ def parse_hsts(value: object) -> Hsts:
     if value == "off":
         return Hsts()
     if not isinstance(value, str) or not value:
-        raise Refused(f"{wanted}, got {show(value)}")
+        raise ValueRefused(f"{wanted}, got {show(value)}")
     age, *more = value.split(" ")
     if len(set(more)) != len(more) or not set(more) <= {"subdomains", "preload"}:
         near = next((did_you_mean(word, ["subdomains", "preload"]) for word in more if word not in ("subdomains", "preload")), "")
-        raise Refused(f"{wanted}, got {show(value)}", near)
+        raise ValueRefused(f"{wanted}, got {show(value)}", near)
     years = _YEARS(age)
     seconds = int(years[1]) * 365 * 86400 if years else round(parse_duration(age))
     if seconds > LONGEST_HSTS:
-        raise Refused(f"wanted at most 10y, got {show(age)}")
+        raise ValueRefused(f"wanted at most 10y, got {show(age)}")
     hsts = Hsts(seconds, "subdomains" in more, "preload" in more)
     if hsts.preload and (not hsts.subdomains or seconds < PRELOAD_HSTS):
-        raise Refused(f"browsers preload only with subdomains and at least a year, got {show(value)}", '"1y subdomains preload"')
+        raise ValueRefused(
+            f"browsers preload only with subdomains and at least a year, got {show(value)}", '"1y subdomains preload"'
+        )
     return hsts
 
 

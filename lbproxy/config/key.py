@@ -87,7 +87,7 @@ class Nested:
     """As of a Key."""
 
 
-class Item(NamedTuple):
+class KeyField(NamedTuple):
     """One field that is a key, or a class of them."""
 
     field: str
@@ -112,11 +112,11 @@ class Shape(NamedTuple):
     """What a class has, as it stands in one place."""
 
     of: type[Any]
-    items: tuple[Item, ...]
+    items: tuple[KeyField, ...]
 
-    def own_keys(self) -> list[Item]:
+    def own_keys(self) -> list[KeyField]:
         """The keys of the table, those of its parts among them."""
-        found: list[Item] = []
+        found: list[KeyField] = []
         for item in self.items:
             if isinstance(item.what, Key):
                 found.append(item)
@@ -124,9 +124,9 @@ class Shape(NamedTuple):
                 found += item.what.shape.own_keys()
         return found
 
-    def tables(self) -> list[tuple[Item, Nested]]:
+    def tables(self) -> list[tuple[KeyField, Nested]]:
         """The tables inside it, those of its parts among them."""
-        found: list[tuple[Item, Nested]] = []
+        found: list[tuple[KeyField, Nested]] = []
         for item in self.items:
             if isinstance(item.what, Nested):
                 found += item.what.shape.tables() if item.what.how == "part" else [(item, item.what)]
@@ -243,7 +243,7 @@ def _altered(what: Key, by: Changed) -> Key:
     return replace(what, **said)
 
 
-def _item(of: Field[Any], what: Key | Nested) -> Item:
+def _item(of: Field[Any], what: Key | Nested) -> KeyField:
     usual: Callable[[], Any] | None = None
     if of.default is not MISSING:
         usual = _giving(of.default)
@@ -251,10 +251,10 @@ def _item(of: Field[Any], what: Key | Nested) -> Item:
         usual = of.default_factory
     spelled = isinstance(what, Key) and usual is not None and reads_back(what.kind, usual())
     name = "" if isinstance(what, Nested) and what.how == "part" else what.called or of.name
-    return Item(of.name, name, what, usual, spelled)
+    return KeyField(of.name, name, what, usual, spelled)
 
 
-def _as_in(item: Item, usual: Any) -> Item:
+def _as_in(item: KeyField, usual: Any) -> KeyField:
     """With the default that stands in a value of its class."""
     value = getattr(usual, item.field)
     return item._replace(usual=_giving(value), spelled=isinstance(item.what, Key) and reads_back(item.what.kind, value))
@@ -276,9 +276,9 @@ def reads_back(kind: Kind[Any], value: Any) -> bool:
 class Stand(NamedTuple):
     """A key where it stands: weight of one of the backends of a pool."""
 
-    above: tuple[Item, ...]
+    above: tuple[KeyField, ...]
     """The tables around it, the outermost first."""
-    item: Item
+    item: KeyField
     key: Key
 
     @property
@@ -290,7 +290,7 @@ class Stand(NamedTuple):
         return ".".join([*words, self.item.name])
 
 
-def every_key(shape: Shape, above: tuple[Item, ...] = ()) -> Iterator[Stand]:
+def every_key(shape: Shape, above: tuple[KeyField, ...] = ()) -> Iterator[Stand]:
     """All keys that may stand in a table and in those inside it."""
     for item in shape.items:
         if isinstance(item.what, Key):

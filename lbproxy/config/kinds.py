@@ -14,7 +14,7 @@ from typing import Any, Generic, NamedTuple, TypeVar, cast
 from lbproxy.config import values
 from lbproxy.config.units import (
     Parse,
-    Refused,
+    ValueRefused,
     format_duration,
     format_network,
     format_size,
@@ -51,7 +51,7 @@ class Place(NamedTuple):
         """The parsed value, or None and a complaint."""
         try:
             return parse(value)
-        except Refused as refused:
+        except ValueRefused as refused:
             self.complain(str(refused), refused.hint)
             return None
 

@@ -23,36 +23,36 @@ from lbproxy.config.key import shape_of
 from lbproxy.config.locate import Lines
 from lbproxy.config.locate import Path as TomlPath
 from lbproxy.config.model import (
-    Acme,
-    AddressList,
-    Authority,
-    Authorize,
-    Backend,
-    CacheStore,
-    Certificate,
-    Compress,
+    AcmeConfig,
+    AddressListConfig,
+    AuthorityConfig,
+    AuthorizeConfig,
+    BackendConfig,
+    CacheStoreConfig,
+    CertificateConfig,
+    CompressConfig,
     Config,
-    HeaderRules,
-    Icap,
-    Limits,
-    Listen,
-    ListenTls,
-    Log,
-    Match,
-    Metrics,
-    Mirror,
-    NameTls,
-    NearTimeouts,
-    Pool,
-    PoolTls,
-    Process,
-    Refuse,
-    Respond,
-    Route,
-    RouteFilters,
-    Timeouts,
+    HeaderRulesConfig,
+    IcapConfig,
+    LimitsConfig,
+    ListenConfig,
+    ListenTlsConfig,
+    LogConfig,
+    MatchConfig,
+    MetricsConfig,
+    MirrorConfig,
+    NameTlsConfig,
+    NearTimeoutsConfig,
+    PoolConfig,
+    PoolTlsConfig,
+    ProcessConfig,
+    RefuseConfig,
+    RespondConfig,
+    RouteConfig,
+    RouteFiltersConfig,
+    TimeoutsConfig,
 )
-from lbproxy.config.parts import INCLUDE, Merged, Part, matching, patterns_of
+from lbproxy.config.parts import INCLUDE, ConfigPart, Merged, matching, patterns_of
 from lbproxy.config.read import Context, Passing, Rule, nobody, read
 from lbproxy.config.rules import acme, filters, headers, inspection, listeners, pools, process, routes
 from lbproxy.config.tables import Report, Table, dotted
@@ -169,12 +169,12 @@ def locate_text(
     return Located(replace(config, written=references, variables=variables.used), merged.of)
 
 
-def _part(text: str, source: str) -> Part:
+def _part(text: str, source: str) -> ConfigPart:
     """One file's text. Raises ConfigError."""
     text = text.replace("\r\n", "\n")
     try:
         read = tomllib.loads(text)
-        return Part(source, Lines(text), read)
+        return ConfigPart(source, Lines(text), read)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError([_syntax(source, text, str(error))]) from error
     except RecursionError as error:
@@ -182,8 +182,8 @@ def _part(text: str, source: str) -> Part:
 
 
 def _included(
-    main: Part, base: Path, environ: Mapping[str, str], file: Path | None, faults: list[Complaint], passing: Passing
-) -> list[Part]:
+    main: ConfigPart, base: Path, environ: Mapping[str, str], file: Path | None, faults: list[Complaint], passing: Passing
+) -> list[ConfigPart]:
     """The other files, each read; what is wrong with any of them goes to `faults`."""
 
     def complain(path: TomlPath, message: str, hint: str = "") -> None:
@@ -229,29 +229,29 @@ def _syntax(source: str, text: str, message: str) -> Complaint:
 
 
 _RULES: dict[type[object], Rule] = {
-    Acme: acme.acme,
-    AddressList: filters.addresses,
-    Authority: acme.authority,
-    Authorize: inspection.authorize,
-    Backend: pools.backend,
-    Certificate: listeners.certificate,
-    Compress: routes.compress,
+    AcmeConfig: acme.acme,
+    AddressListConfig: filters.addresses,
+    AuthorityConfig: acme.authority,
+    AuthorizeConfig: inspection.authorize,
+    BackendConfig: pools.backend,
+    CertificateConfig: listeners.certificate,
+    CompressConfig: routes.compress,
     Config: filters.shared_limits,
-    HeaderRules: headers.header_rules,
-    Limits: process.limits,
-    Listen: listeners.listener,
-    ListenTls: listeners.tls,
-    NameTls: listeners.name_tls,
-    Pool: pools.pool,
-    PoolTls: pools.tls,
-    Process: process.proxy,
-    Match: routes.match,
-    Icap: inspection.icap,
-    Mirror: inspection.mirror,
-    Refuse: filters.refuse,
-    Respond: routes.respond,
-    Route: routes.route,
-    RouteFilters: filters.route_filters,
+    HeaderRulesConfig: headers.header_rules,
+    LimitsConfig: process.limits,
+    ListenConfig: listeners.listener,
+    ListenTlsConfig: listeners.tls,
+    NameTlsConfig: listeners.name_tls,
+    PoolConfig: pools.pool,
+    PoolTlsConfig: pools.tls,
+    ProcessConfig: process.proxy,
+    MatchConfig: routes.match,
+    IcapConfig: inspection.icap,
+    MirrorConfig: inspection.mirror,
+    RefuseConfig: filters.refuse,
+    RespondConfig: routes.respond,
+    RouteConfig: routes.route,
+    RouteFiltersConfig: filters.route_filters,
 }
 """What holds between the keys of a class; what no key of it can say is in check.py."""
 
@@ -262,8 +262,22 @@ def _not_ours(key: str) -> str:
 
 _BELONGS = {
     Config: _not_ours,
-    NearTimeouts: process.over_before,
-    **dict.fromkeys((Process, Log, Timeouts, Limits, Metrics, Acme, CacheStore, Listen, Route, Pool), process.belongs_in),
+    NearTimeoutsConfig: process.over_before,
+    **dict.fromkeys(
+        (
+            ProcessConfig,
+            LogConfig,
+            TimeoutsConfig,
+            LimitsConfig,
+            MetricsConfig,
+            AcmeConfig,
+            CacheStoreConfig,
+            ListenConfig,
+            RouteConfig,
+            PoolConfig,
+        ),
+        process.belongs_in,
+    ),
 }
 _SHAPE = shape_of(Config)
 

@@ -29,7 +29,7 @@ LISTS = ("listen", "route")
 NAMED = ("pool", "client_limit", "tap")
 
 
-class Part(NamedTuple):
+class ConfigPart(NamedTuple):
     """One file that the configuration is made of."""
 
     source: str
@@ -59,19 +59,19 @@ def matching(
 class Merged:
     """The values of all parts, and where each stands."""
 
-    def __init__(self, main: Part, included: list[Part]) -> None:
+    def __init__(self, main: ConfigPart, included: list[ConfigPart]) -> None:
         """What two parts may not both say is in `complaints`."""
         self.values: dict[str, object] = {}
         self.complaints: list[Complaint] = []
         self._main = main
-        self._items: dict[str, list[tuple[Part, int]]] = {}
+        self._items: dict[str, list[tuple[ConfigPart, int]]] = {}
         """Of each of LISTS: the part of an item, and its number there."""
-        self._owners: dict[Path, Part] = {}
+        self._owners: dict[Path, ConfigPart] = {}
         for part in [*included, main]:
             for key, value in part.values.items():
                 self._take(part, key, value)
 
-    def _take(self, part: Part, key: str, value: object) -> None:
+    def _take(self, part: ConfigPart, key: str, value: object) -> None:
         before = self.values.get(key)
         if key in LISTS and isinstance(value, list) and (before is None or isinstance(before, list)):
             self.values[key] = [*(before or ()), *value]
@@ -83,7 +83,7 @@ class Merged:
         elif not self._taken(part, (key,)):
             self.values[key] = value
 
-    def _taken(self, part: Part, path: Path) -> bool:
+    def _taken(self, part: ConfigPart, path: Path) -> bool:
         owner = self._owners.setdefault(path, part)
         if owner is part:
             return False
@@ -92,7 +92,7 @@ class Merged:
         self.complaints.append(Complaint(part.source, self._line(part, path), key, message, "one file may have it"))
         return True
 
-    def _line(self, part: Part, path: Path) -> int:
+    def _line(self, part: ConfigPart, path: Path) -> int:
         line = part.lines.of(path)
         return line if part is self._main else Line(line, part.source)
 
@@ -104,7 +104,7 @@ class Merged:
         """What stands at `path`, as its own file counts it."""
         return self._place(path)[1]
 
-    def _place(self, path: Path) -> tuple[Part, Path]:
+    def _place(self, path: Path) -> tuple[ConfigPart, Path]:
         if len(path) > 1 and path[0] in self._items and isinstance(path[1], int) and path[1] < len(self._items[str(path[0])]):
             part, number = self._items[str(path[0])][path[1]]
             return part, (path[0], number, *path[2:])

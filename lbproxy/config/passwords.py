@@ -25,7 +25,7 @@ _WEAK = (("$apr1$", "MD5"), ("$1$", "MD5"), ("{SHA}", "SHA-1"), ("{SSHA}", "SHA-
 _INSTEAD = "write it anew: htpasswd -B FILE USER"
 
 
-class Fault(NamedTuple):
+class PasswordFault(NamedTuple):
     line: int
     message: str
     hint: str
@@ -52,10 +52,10 @@ def kind_of(hashed: str) -> str:
     return "argon2" if hashed.startswith("$argon2") else "bcrypt"
 
 
-def parse(text: str) -> tuple[Users, list[Fault]]:
+def parse(text: str) -> tuple[Users, list[PasswordFault]]:
     """One user a line, "name:hash"; what begins with "#" is a comment."""
     hashes: dict[str, str] = {}
-    faults: list[Fault] = []
+    faults: list[PasswordFault] = []
     for number, line in enumerate(text.split("\n"), 1):
         line = line.rstrip("\r")
         if not line.strip() or line.startswith("#"):
@@ -63,11 +63,13 @@ def parse(text: str) -> tuple[Users, list[Fault]]:
         name, colon, rest = line.partition(":")
         hashed = rest.partition(":")[0].strip()
         if not colon or not _NAME.match(name):
-            faults.append(Fault(number, "wanted name:hash, the name of visible ASCII characters", "htpasswd -B writes such lines"))
+            faults.append(
+                PasswordFault(number, "wanted name:hash, the name of visible ASCII characters", "htpasswd -B writes such lines")
+            )
         elif name in hashes:
-            faults.append(Fault(number, f"{name} is here twice", "take one of them out"))
+            faults.append(PasswordFault(number, f"{name} is here twice", "take one of them out"))
         elif why := _why_not(hashed):
-            faults.append(Fault(number, f"the password of {name} {why[0]}", why[1]))
+            faults.append(PasswordFault(number, f"the password of {name} {why[0]}", why[1]))
         else:
             hashes[name] = hashed
     return Users(hashes, _stand_in(hashes)), faults

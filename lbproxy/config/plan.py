@@ -19,20 +19,20 @@ from lbproxy.config.edits import Edit, edits, told
 from lbproxy.config.environment import Variables
 from lbproxy.config.key import Key, Shape, shape_of
 from lbproxy.config.model import (
-    Acme,
-    AddressList,
-    Backend,
-    CacheStore,
-    Certificate,
-    ClientLimit,
+    AcmeConfig,
+    AddressListConfig,
+    BackendConfig,
+    CacheStoreConfig,
+    CertificateConfig,
+    ClientLimitConfig,
     Config,
-    Listen,
-    Metrics,
-    Pool,
-    PoolTls,
-    Process,
-    Route,
-    Tap,
+    ListenConfig,
+    MetricsConfig,
+    PoolConfig,
+    PoolTlsConfig,
+    ProcessConfig,
+    RouteConfig,
+    TapConfig,
 )
 from lbproxy.config.order import moved
 
@@ -44,8 +44,8 @@ Kind = Literal[
 How = Literal["added", "removed", "changed"]
 
 _ROOT = shape_of(Config)
-_PROXY = shape_of(Process)
-_BACKEND = shape_of(Backend)
+_PROXY = shape_of(ProcessConfig)
+_BACKEND = shape_of(BackendConfig)
 ONLY_BY_RESTART = {item.name: item.what.restart for item in _PROXY.items if isinstance(item.what, Key) and item.what.restart}
 """Keys of [proxy] that a reload leaves as they are, and why."""
 
@@ -57,7 +57,7 @@ MOST_TOLD = 20
 _SIGNS: dict[How, str] = {"added": "+", "removed": "-", "changed": "~"}
 
 
-class Change(NamedTuple):
+class PartChange(NamedTuple):
     """One part of the configuration that is not what it was.
 
     `name` is "0.0.0.0:443" for a listener, "example.com/api/" for a route ("/api/" when it matches every host), "api" for a pool,
@@ -83,7 +83,7 @@ class Change(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    changes: tuple[Change, ...]
+    changes: tuple[PartChange, ...]
     """In the order of the file's parts: listeners, routes, pools each with its backends, then the tables that exist once."""
     restart: tuple[str, ...]
     """A line for each setting that differs and stays as it runs: key, running value, new value, why."""
@@ -110,7 +110,7 @@ def plan(running: Config, new: Config, touched: Collection[Path] = ()) -> Plan:
     return Plan(tuple(_hidden(change, hide) for change in changes), tuple(map(hide, _restart(running.proxy, new.proxy))))
 
 
-def _hidden(change: Change, hide: Callable[[str], str]) -> Change:
+def _hidden(change: PartChange, hide: Callable[[str], str]) -> PartChange:
     """What came from the environment may be a secret."""
     hidden = (edit._replace(old=edit.old and hide(edit.old), new=edit.new and hide(edit.new)) for edit in change.edits)
     return change._replace(edits=tuple(hidden), notes=tuple(map(hide, change.notes)))
@@ -148,7 +148,7 @@ def as_json(plan: Plan) -> dict[str, object]:
 # ---------------------------------------------------------------- tables
 
 
-def _once(kind: Kind, old: Config, new: Config) -> Iterator[Change]:
+def _once(kind: Kind, old: Config, new: Config) -> Iterator[PartChange]:
     """A table that exists once, defaults included."""
     yield from _changed(kind, "", edits(getattr(old, kind), getattr(new, kind), _within(kind)))
 
@@ -158,33 +158,35 @@ def _within(name: str) -> Shape:
     return _ROOT.table(name).shape
 
 
-def _changed(kind: Kind, name: str, edits: Iterable[Edit], notes: Iterable[str] = ()) -> Iterator[Change]:
+def _changed(kind: Kind, name: str, edits: Iterable[Edit], notes: Iterable[str] = ()) -> Iterator[PartChange]:
     """A change, when there is something to tell of it."""
-    change = Change(kind, name, "changed", tuple(edits), tuple(notes))
+    change = PartChange(kind, name, "changed", tuple(edits), tuple(notes))
     if change.detail:
         yield change
 
 
-def _restart(running: Process, new: Process) -> Iterator[str]:
+def _restart(running: ProcessConfig, new: ProcessConfig) -> Iterator[str]:
     for key, why in ONLY_BY_RESTART.items():
         old, wanted = (getattr(proxy, key) or "not set" for proxy in (running, new))
         if old != wanted:
             yield f"proxy.{key}: {old} -> {wanted} (needs a restart: {why})"
 
 
-def _metrics(old: Metrics, new: Metrics) -> Iterator[Change]:
+def _metrics(old: MetricsConfig, new: MetricsConfig) -> Iterator[PartChange]:
     if old.address is None or new.address is None:
-        yield from (Change("metrics", str(address), "removed") for address in (old.address,) if address is not None)
-        yield from (Change("metrics", str(address), "added") for address in (new.address,) if address is not None)
+        yield from (PartChange("metrics", str(address), "removed") for address in (old.address,) if address is not None)
+        yield from (PartChange("metrics", str(address), "added") for address in (new.address,) if address is not None)
     else:
         yield from _changed("metrics", "", edits(old, new, _within("metrics")))
 
 
-def _one_or_none(kind: Kind, old: Acme | CacheStore | None, new: Acme | CacheStore | None) -> Iterator[Change]:
+def _one_or_none(
+    kind: Kind, old: AcmeConfig | CacheStoreConfig | None, new: AcmeConfig | CacheStoreConfig | None
+) -> Iterator[PartChange]:
     if old is not None and new is not None:
         yield from _changed(kind, "", edits(old, new, _within(kind)))
     elif old is not new:
-        yield Change(kind, "", "removed" if new is None else "added")
+        yield PartChange(kind, "", "removed" if new is None else "added")
 
 
 def _matched(old: dict[str, T], new: dict[str, T]) -> Iterator[tuple[str, T | None, T | None]]:
@@ -196,17 +198,17 @@ def _matched(old: dict[str, T], new: dict[str, T]) -> Iterator[tuple[str, T | No
 # ---------------------------------------------------------------- listeners
 
 
-def _listeners(old: tuple[Listen, ...], new: tuple[Listen, ...], touched: Collection[Path]) -> Iterator[Change]:
+def _listeners(old: tuple[ListenConfig, ...], new: tuple[ListenConfig, ...], touched: Collection[Path]) -> Iterator[PartChange]:
     by_name = ({str(listen.address): listen for listen in side} for side in (old, new))
     for name, before, after in _matched(*by_name):
         if before is None or after is None:
-            yield Change("listener", name, "added" if before is None else "removed")
+            yield PartChange("listener", name, "added" if before is None else "removed")
         else:
             notes = [*_listener_renewals(before, after, touched), *_relisted(before.addresses, after.addresses)]
             yield from _changed("listener", name, _listeneredits(before, after), notes)
 
 
-def _listeneredits(old: Listen, new: Listen) -> Iterator[Edit]:
+def _listeneredits(old: ListenConfig, new: ListenConfig) -> Iterator[Edit]:
     yield from edits(old, new, _within("listen"))
     if old.folder is not None and old.folder == new.folder:
         come, gone = set(new.listed) - set(old.listed), set(old.listed) - set(new.listed)
@@ -216,7 +218,7 @@ def _listeneredits(old: Listen, new: Listen) -> Iterator[Edit]:
     yield from _certificates(*({str(pair.cert): _key(pair) for pair in side.pairs} for side in (old, new)))
 
 
-def _key(pair: Certificate) -> str:
+def _key(pair: CertificateConfig) -> str:
     more = [f"key_mode {pair.key_mode}"] if pair.key_mode != "private" else []
     more += [f"passphrase by {pair.passphrase}"] if pair.passphrase is not None else []
     return f"{pair.key} ({', '.join(more)})" if more else str(pair.key)
@@ -239,7 +241,7 @@ def _certificates(old: dict[str, str], new: dict[str, str]) -> Iterator[Edit]:
         yield Edit("order of certificates", ", ".join(old), ", ".join(new))
 
 
-def _listener_renewals(old: Listen, new: Listen, touched: Collection[Path]) -> Iterator[str]:
+def _listener_renewals(old: ListenConfig, new: ListenConfig, touched: Collection[Path]) -> Iterator[str]:
     before = set(old.pairs)
     for pair in new.pairs:
         if pair in before:
@@ -261,28 +263,28 @@ def _renewal(cert: Path | None, key: Path | None, touched: Collection[Path]) -> 
 # ---------------------------------------------------------------- routes
 
 
-def _routes(old: tuple[Route, ...], new: tuple[Route, ...]) -> Iterator[Change]:
+def _routes(old: tuple[RouteConfig, ...], new: tuple[RouteConfig, ...]) -> Iterator[PartChange]:
     before, after = ({route.name: route for route in side} for side in (old, new))
     places = moved([name for name in before if name in after], [name for name in after if name in before])
     for name, was, now in _matched(before, after):
         if was is None:
-            yield Change("route", name, "added", notes=_leads_to(now))
+            yield PartChange("route", name, "added", notes=_leads_to(now))
         elif now is None:
-            yield Change("route", name, "removed", notes=_leads_to(was))
+            yield PartChange("route", name, "removed", notes=_leads_to(was))
         else:
             place = [Edit("place", *places[name])] if name in places else []
             said = [*edits(was, now, _within("route")), *place]
             yield from _changed("route", name, said, _relisted(was.filters.addresses, now.filters.addresses))
 
 
-def _leads_to(route: Route | None) -> tuple[str, ...]:
+def _leads_to(route: RouteConfig | None) -> tuple[str, ...]:
     return () if route is None else (route.leads_to,)
 
 
 # ---------------------------------------------------------------- filters
 
 
-def _relisted(old: AddressList, new: AddressList) -> Iterator[str]:
+def _relisted(old: AddressListConfig, new: AddressListConfig) -> Iterator[str]:
     """Files of networks that hold others than before; a line for each network could be thousands."""
     for key in ("allow", "deny"):
         path, before, after = getattr(new, f"{key}_file"), getattr(old, f"{key}_listed"), getattr(new, f"{key}_listed")
@@ -292,12 +294,12 @@ def _relisted(old: AddressList, new: AddressList) -> Iterator[str]:
 
 
 def _named(
-    kind: Literal["client_limit", "tap"], old: Sequence[ClientLimit | Tap], new: Sequence[ClientLimit | Tap]
-) -> Iterator[Change]:
+    kind: Literal["client_limit", "tap"], old: Sequence[ClientLimitConfig | TapConfig], new: Sequence[ClientLimitConfig | TapConfig]
+) -> Iterator[PartChange]:
     by_name = ({each.name: each for each in side} for side in (old, new))
     for name, before, after in _matched(*by_name):
         if before is None or after is None:
-            yield Change(kind, name, "added" if before is None else "removed")
+            yield PartChange(kind, name, "added" if before is None else "removed")
         else:
             yield from _changed(kind, name, edits(before, after, _within(kind)))
 
@@ -305,17 +307,17 @@ def _named(
 # ---------------------------------------------------------------- pools
 
 
-def _pools(old: tuple[Pool, ...], new: tuple[Pool, ...], touched: Collection[Path]) -> Iterator[Change]:
+def _pools(old: tuple[PoolConfig, ...], new: tuple[PoolConfig, ...], touched: Collection[Path]) -> Iterator[PartChange]:
     by_name = ({pool.name: pool for pool in side} for side in (old, new))
     for name, before, after in _matched(*by_name):
         if before is None or after is None:
-            yield Change("pool", name, "added" if before is None else "removed")
+            yield PartChange("pool", name, "added" if before is None else "removed")
         else:
             yield from _changed("pool", name, edits(before, after, _within("pool")), _pool_renewals(before.tls, after.tls, touched))
         yield from _backends(name, *(() if pool is None else pool.backends for pool in (before, after)))
 
 
-def _pool_renewals(old: PoolTls | None, new: PoolTls | None, touched: Collection[Path]) -> Iterator[str]:
+def _pool_renewals(old: PoolTlsConfig | None, new: PoolTlsConfig | None, touched: Collection[Path]) -> Iterator[str]:
     if old is None or new is None:
         return
     if old.ca == new.ca and new.ca in touched:
@@ -324,10 +326,10 @@ def _pool_renewals(old: PoolTls | None, new: PoolTls | None, touched: Collection
         yield from _renewal(new.cert, new.key, touched)
 
 
-def _backends(pool: str, old: tuple[Backend, ...], new: tuple[Backend, ...]) -> Iterator[Change]:
+def _backends(pool: str, old: tuple[BackendConfig, ...], new: tuple[BackendConfig, ...]) -> Iterator[PartChange]:
     by_name = ({f"{pool}/{backend.address}": backend for backend in side} for side in (old, new))
     for name, before, after in _matched(*by_name):
         if before is None or after is None:
-            yield Change("backend", name, "added" if before is None else "removed")
+            yield PartChange("backend", name, "added" if before is None else "removed")
         else:
             yield from _changed("backend", name, edits(before, after, _BACKEND))

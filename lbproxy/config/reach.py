@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from lbproxy.config.model import Match, Patterns, Route
+from lbproxy.config.model import MatchConfig, Patterns, RouteConfig
 from lbproxy.globs import Glob
 from lbproxy.regex import searcher
 
@@ -17,9 +17,9 @@ MOST_COMPARED = 100
 """Routes of one host and prefix that differ in what else they ask for: further ones are compared with those and no others."""
 
 
-def never_reached(routes: Sequence[Route]) -> Iterator[tuple[Route, Route]]:
+def never_reached(routes: Sequence[RouteConfig]) -> Iterator[tuple[RouteConfig, RouteConfig]]:
     """(a route, the first one before it that takes all it could take), in order."""
-    seen: dict[tuple[str | None, str], list[Route]] = {}
+    seen: dict[tuple[str | None, str], list[RouteConfig]] = {}
     """By host, and by what paths begin with, without a slash at its end, or the whole of it ("=/x")."""
     order = {id(route): index for index, route in enumerate(routes)}
     for route in routes:
@@ -30,7 +30,7 @@ def never_reached(routes: Sequence[Route]) -> Iterator[tuple[Route, Route]]:
             yield route, first
             continue  # what it would take, that one takes as well
         there = seen.setdefault((route.host, _key(route)), [])
-        if len(there) < MOST_COMPARED or route.match == Match(exact=route.match.exact):
+        if len(there) < MOST_COMPARED or route.match == MatchConfig(exact=route.match.exact):
             there.append(route)
 
 
@@ -41,11 +41,11 @@ def _hosts(host: str | None) -> list[str | None]:
     return [host, None] if host.startswith("*.") else [host, f"*.{host.partition('.')[2]}", None]
 
 
-def _key(route: Route) -> str:
+def _key(route: RouteConfig) -> str:
     return begin(route).rstrip("/") if route.match.exact is None else f"={route.match.exact}"
 
 
-def _fronts(route: Route) -> Iterator[str]:
+def _fronts(route: RouteConfig) -> Iterator[str]:
     """The keys of routes that may take all it takes."""
     if route.match.exact is not None:
         yield f"={route.match.exact}"
@@ -56,7 +56,7 @@ def _fronts(route: Route) -> Iterator[str]:
     yield ""
 
 
-def begin(route: Route) -> str:
+def begin(route: RouteConfig) -> str:
     """What all its paths begin with, in whole segments; or the only one."""
     if route.match.exact is not None:
         return route.match.exact
@@ -64,13 +64,13 @@ def begin(route: Route) -> str:
     return front if _under(front, route.path) else route.path
 
 
-def _front(route: Route) -> str:
+def _front(route: RouteConfig) -> str:
     """What its glob begins with, in whole segments."""
     front = (route.match.glob or "").partition("*")[0]
     return front[: front.rfind("/") + 1]
 
 
-def covers(earlier: Route, later: Route) -> bool:
+def covers(earlier: RouteConfig, later: RouteConfig) -> bool:
     """Whether every request for `later` is one for `earlier`."""
     methods, wanted = earlier.match.all_methods, later.match.all_methods
     return (
@@ -82,7 +82,7 @@ def covers(earlier: Route, later: Route) -> bool:
     )
 
 
-def _covers_path(earlier: Route, later: Route) -> bool:
+def _covers_path(earlier: RouteConfig, later: RouteConfig) -> bool:
     one, other = earlier.match, later.match
     if one.exact is not None:
         return one.exact == other.exact

@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lbproxy.config.key import Item, Key, Nested, Shape
+from lbproxy.config.key import Key, KeyField, Nested, Shape
 from lbproxy.config.kinds import Place
-from lbproxy.config.tables import Item as ListItem
+from lbproxy.config.tables import ListItem as ListItem
 from lbproxy.config.tables import Table
 
 Rule = Callable[[Table, Any, "Context"], Any]
@@ -67,14 +67,14 @@ def _keys(table: Table, shape: Shape, context: Context, usual: Any = None, **giv
     return value if rule is None else rule(table, value, context)
 
 
-def _item(table: Table, item: Item, usual: Any, context: Context) -> Any:
+def _item(table: Table, item: KeyField, usual: Any, context: Context) -> Any:
     what = item.what
     if isinstance(what, Key):
         return _key(table, item, what, usual, context)
     return _NESTED[what.how](table, item, what, usual, context)
 
 
-def _key(table: Table, item: Item, what: Key, usual: Any, context: Context) -> Any:
+def _key(table: Table, item: KeyField, what: Key, usual: Any, context: Context) -> Any:
     value = table.ask(item.name)
     if value is None:
         if item.usual is None:
@@ -86,17 +86,17 @@ def _key(table: Table, item: Item, what: Key, usual: Any, context: Context) -> A
     return usual if read is None else read
 
 
-def _part(table: Table, item: Item, what: Nested, usual: Any, context: Context) -> Any:
+def _part(table: Table, item: KeyField, what: Nested, usual: Any, context: Context) -> Any:
     return _keys(table, what.shape, context, usual)
 
 
-def _table(table: Table, item: Item, what: Nested, usual: Any, context: Context) -> Any:
+def _table(table: Table, item: KeyField, what: Nested, usual: Any, context: Context) -> Any:
     if what.optional and item.name not in table:  # which may have keys that must be there
         return None
     return read(table.table(item.name, what.header), what.shape, context, usual)
 
 
-def _tables(table: Table, item: Item, what: Nested, usual: Any, context: Context) -> tuple[Any, ...]:
+def _tables(table: Table, item: KeyField, what: Nested, usual: Any, context: Context) -> tuple[Any, ...]:
     found: list[Any] = []
     if what.or_text and isinstance(table.value(item.name), str):
         table.ask(item.name)
@@ -123,7 +123,7 @@ def _short(table: Table, item: ListItem, what: Nested, context: Context) -> Any:
     return None if value is None else what.shape.of(**{key.field: value, "line": table.report.lines.of(item.path)})
 
 
-def _named(table: Table, item: Item, what: Nested, usual: Any, context: Context) -> tuple[Any, ...]:
+def _named(table: Table, item: KeyField, what: Nested, usual: Any, context: Context) -> tuple[Any, ...]:
     found = []
     inner = table.table(item.name, what.header)
     for name, value in inner.tables().items():
@@ -134,6 +134,6 @@ def _named(table: Table, item: Item, what: Nested, usual: Any, context: Context)
     return tuple(found)
 
 
-_NESTED: Mapping[str, Callable[[Table, Item, Nested, Any, Context], Any]] = {
+_NESTED: Mapping[str, Callable[[Table, KeyField, Nested, Any, Context], Any]] = {
     "part": _part, "table": _table, "tables": _tables, "named": _named,
 }  # fmt: skip

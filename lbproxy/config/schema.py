@@ -6,7 +6,7 @@ It knows what is declared; what holds between keys only `lbproxy check` knows. A
 
 from __future__ import annotations
 
-from lbproxy.config.key import Item, Key, Nested, Shape, shape_of
+from lbproxy.config.key import Key, KeyField, Nested, Shape, shape_of
 from lbproxy.config.kinds import Schema
 from lbproxy.config.model import Config
 from lbproxy.config.parts import INCLUDE, INCLUDE_ABOUT, INCLUDE_EXAMPLE
@@ -49,14 +49,14 @@ def _table(shape: Shape) -> Schema:
     return table | ({"required": required} if required else {})
 
 
-def _key(item: Item, key: Key) -> Schema:
+def _key(item: KeyField, key: Key) -> Schema:
     found: Schema = {**key.kind.schema, "description": key.about}
     if item.spelled and item.usual is not None:
         found["default"] = key.kind.write(item.usual())
     return found | {"examples": [item.example()]}
 
 
-def _nested(item: Item, what: Nested) -> Schema:
+def _nested(item: KeyField, what: Nested) -> Schema:
     inner = _table(what.shape)
     if what.how == "named":
         return {"type": "object", "additionalProperties": inner, "description": what.about}

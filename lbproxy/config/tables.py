@@ -15,7 +15,7 @@ from typing import NamedTuple, TypeVar
 from lbproxy.config.environment import Variables
 from lbproxy.config.locate import Path
 from lbproxy.config.parts import Merged
-from lbproxy.config.units import Parse, Refused, did_you_mean, show
+from lbproxy.config.units import Parse, ValueRefused, did_you_mean, show
 from lbproxy.errors import Complaint, by_place
 
 T = TypeVar("T")
@@ -25,7 +25,7 @@ NO_VARIABLES = Variables()
 _BARE = re.compile(r"[A-Za-z0-9_-]+\Z")
 
 
-class Item(NamedTuple):
+class ListItem(NamedTuple):
     """One item of a list, with its place."""
 
     path: Path
@@ -50,7 +50,7 @@ class Report:
         """The parsed value, or None and a complaint."""
         try:
             return parse(value)
-        except Refused as refused:
+        except ValueRefused as refused:
             self.complain(path, str(refused), refused.hint)
             return None
 
@@ -121,14 +121,14 @@ class Table:
             return None
         return self.report.parse(self.at(key), self._values[key], parse)
 
-    def items(self, key: str, wanted: str) -> list[Item]:
+    def items(self, key: str, wanted: str) -> list[ListItem]:
         """The items of a list; none when it is absent or no list (`wanted` says how it should look)."""
         self._asked.append(key)
         value = self._values.get(key, [])
         if not isinstance(value, list):
             self.complain(key, f"wanted {wanted}, got {show(value)}")
             return []
-        return [Item((*self.path, key, index), item) for index, item in enumerate(value)]
+        return [ListItem((*self.path, key, index), item) for index, item in enumerate(value)]
 
     def each(self, key: str, parse: Parse[T], wanted: str) -> tuple[T, ...]:
         """The items of a list, each parsed; refused ones are left out."""

@@ -1,7 +1,8 @@
 """The small words of a configuration: durations, sizes, addresses, networks. Text to value, and value back to text.
 
-Every `parse_*` takes the value as TOML gave it (so that a bare number can be answered with "write the unit") and raises `Refused`
-with what was wanted, what came and, where there is one, the way out. Every `format_*` writes what its `parse_*` reads back equal.
+Every `parse_*` takes the value as TOML gave it (so that a bare number can be answered with "write the unit") and raises
+`ValueRefused` with what was wanted, what came and, where there is one, the way out. Every `format_*` writes what its `parse_*`
+reads back equal.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ Parse = Callable[[object], T]
 """Takes a value as TOML gave it; raises Refused."""
 
 
-class Refused(ValueError):
+class ValueRefused(ValueError):
     """A value that cannot be accepted: what was wanted and what came, and a hint or ""."""
 
     def __init__(self, message: str, hint: str = "") -> None:
@@ -84,7 +85,7 @@ def parse_duration(value: object) -> float:
         return 0.0
     if isinstance(value, str) and value and _DURATION.match(value):
         return float(sum(Fraction(number) * _SECONDS[unit] for number, unit in _DURATION_PART.findall(value)))
-    raise Refused(f"{_DURATION_WANTED}, got {show(value)}", _unit_hint(value, "s"))
+    raise ValueRefused(f"{_DURATION_WANTED}, got {show(value)}", _unit_hint(value, "s"))
 
 
 def _unit_hint(value: object, unit: str) -> str:
@@ -137,7 +138,7 @@ def parse_size(value: object) -> int:
     hint = _unit_hint(value, "B")
     if isinstance(value, str) and (short := re.fullmatch(r"([0-9]{1,15}) ?([kmgtKMGT])", value)):
         hint = f'write "{short[1]}{short[2].upper()}iB" (1024) or "{short[1]}{short[2].upper()}B" (1000)'
-    raise Refused(f"{_SIZE_WANTED}, got {show(value)}", hint)
+    raise ValueRefused(f"{_SIZE_WANTED}, got {show(value)}", hint)
 
 
 def format_size(size: int) -> str:
@@ -161,7 +162,7 @@ def parse_rate(value: object) -> Rate:
     match = _RATE.match(value) if isinstance(value, str) else None
     if match is None or int(match[1]) == 0:
         hint = f'write "{value}/s"' if re.fullmatch(r"[1-9][0-9]{0,6}", str(value)) else ""
-        raise Refused(f'wanted a rate such as "20/s", "100/m" or "10/h", got {show(value)}', hint)
+        raise ValueRefused(f'wanted a rate such as "20/s", "100/m" or "10/h", got {show(value)}', hint)
     return Rate(int(match[1]), _PERIODS[match[2]])
 
 
@@ -187,7 +188,7 @@ def parse_port_address(value: object) -> Address:
     if host is None:
         instead = {"localhost": "127.0.0.1"}.get(address.host, "0.0.0.0")
         message = f"wanted the IP address to listen on, got {show(address.host)}"
-        raise Refused(message, f'e.g. "{instead}:{address.port}"')
+        raise ValueRefused(message, f'e.g. "{instead}:{address.port}"')
     return Address(host, address.port)
 
 
@@ -216,11 +217,13 @@ def _unix_address(value: str, longest: int = LONGEST_PATH) -> Address:
     """"unix:" and the whole path of the socket's file."""
     path = value.removeprefix(UNIX)
     if path.startswith("@"):
-        raise Refused(f"wanted the path of a Unix socket, got {show(value)}", "names without a file are not supported")
+        raise ValueRefused(f"wanted the path of a Unix socket, got {show(value)}", "names without a file are not supported")
     if not path.startswith("/") or path.endswith("/") or not path.isprintable():
-        raise Refused(f'wanted the whole path of a Unix socket such as "{UNIX}/run/app.sock", got {show(value)}')
+        raise ValueRefused(f'wanted the whole path of a Unix socket such as "{UNIX}/run/app.sock", got {show(value)}')
     if len(path.encode()) > longest:
-        raise Refused(f"wanted a path of at most {longest} bytes, which is what a Unix socket can have, got {len(path.encode())}")
+        raise ValueRefused(
+            f"wanted a path of at most {longest} bytes, which is what a Unix socket can have, got {len(path.encode())}"
+        )
     return Address(UNIX + normpath("/" + path.lstrip("/")), 0)  # "unix:///run/app.sock" is how URLs write it
 
 
@@ -230,11 +233,11 @@ def _split_address(value: object, default_host: str | None, wanted: str) -> Addr
     if match is not None:
         port = int(match["port"])
         if not 1 <= port <= 65535:
-            raise Refused(f"wanted a port from 1 to 65535, got {port}")
+            raise ValueRefused(f"wanted a port from 1 to 65535, got {port}")
         host = match["ipv6"] or match["host"] or default_host
         if host:
             return Address(host, port)
-    raise Refused(f"{wanted}, got {show(value)}", _address_hint(value, default_host))
+    raise ValueRefused(f"{wanted}, got {show(value)}", _address_hint(value, default_host))
 
 
 def _address_hint(value: object, default_host: str | None) -> str:
@@ -262,11 +265,11 @@ def parse_resolver(value: object) -> Address:
     if host is not None:
         return Address(host, DNS_PORT)
     if not isinstance(value, str) or not _ADDRESS.match(value):
-        raise Refused(f"{wanted}, got {show(value)}")
+        raise ValueRefused(f"{wanted}, got {show(value)}")
     address = _split_address(value, None, wanted)
     host = literal_ip(address.host)
     if host is None:
-        raise Refused(f"{wanted}, got {show(value)}", "say its address: a name would have to be asked for")
+        raise ValueRefused(f"{wanted}, got {show(value)}", "say its address: a name would have to be asked for")
     return Address(host, address.port)
 
 
@@ -282,10 +285,10 @@ def parse_name(value: object) -> str:
     """A host name in ASCII (IDNA 2008 where needed), lower case, without the root's dot; underscores pass, container networks use
     them."""
     if not isinstance(value, str):
-        raise Refused(f"wanted a host name, got {show(value)}")
+        raise ValueRefused(f"wanted a host name, got {show(value)}")
     name = (value if value.isascii() else _in_ascii(value)).removesuffix(".")
     if not _NAME.match(name) or name.rpartition(".")[2].isdigit():
-        raise Refused(f"wanted a host name or an IP address, got {show(value)}")
+        raise ValueRefused(f"wanted a host name or an IP address, got {show(value)}")
     return name.lower()
 
 
@@ -300,7 +303,7 @@ def _in_ascii(name: str) -> str:
     except (idna.IDNAError, UnicodeError) as error:
         spelled = ".".join(map(_spelled, name.lower().split(".")))
         hint = f'if it is meant, write "{spelled}"' if _NAME.match(spelled) else ""
-        raise Refused(f"wanted a host name, got {show(name)}: not a valid international name ({error})", hint) from error
+        raise ValueRefused(f"wanted a host name, got {show(name)}: not a valid international name ({error})", hint) from error
 
 
 def _spelled(label: str) -> str:
@@ -314,11 +317,11 @@ def parse_network(value: object) -> Network:
     """A CIDR network; a single address is a network of one."""
     wanted = 'wanted a network such as "10.0.0.0/8" or "fd00::/8"'
     if not isinstance(value, str):
-        raise Refused(f"{wanted}, got {show(value)}")
+        raise ValueRefused(f"{wanted}, got {show(value)}")
     try:
         return ip_network(value)
     except (AddressValueError, ValueError) as error:
-        raise Refused(f"{wanted}, got {show(value)}", _network_hint(value)) from error
+        raise ValueRefused(f"{wanted}, got {show(value)}", _network_hint(value)) from error
 
 
 def _network_hint(value: str) -> str:

@@ -1,4 +1,4 @@
-"""The values that a single key accepts: choices, numbers within bounds, host names, URL paths, files. Each raises `Refused`."""
+"""The values that a single key accepts: choices, numbers within bounds, host names, paths, files. Each raises `ValueRefused`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from lbproxy.config.atoms import Hash
 from lbproxy.config.units import (
     FromEnvironment,
     Parse,
-    Refused,
+    ValueRefused,
     did_you_mean,
     format_size,
     is_number,
@@ -33,7 +33,7 @@ _POOL_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}\Z")
 def text(value: object) -> str:
     """Any non-empty text without control characters."""
     if not isinstance(value, str) or not value or not value.isprintable():
-        raise Refused(f"wanted a text in quotes, got {show(value)}")
+        raise ValueRefused(f"wanted a text in quotes, got {show(value)}")
     return value
 
 
@@ -42,7 +42,7 @@ def text_within(most: int) -> Parse[str]:
 
     def parse(value: object) -> str:
         if len(words := text(value)) > most:
-            raise Refused(f"wanted a text of at most {most} characters, got {len(words)}")
+            raise ValueRefused(f"wanted a text of at most {most} characters, got {len(words)}")
         return words
 
     return parse
@@ -54,7 +54,7 @@ def boolean(value: object) -> bool:
         return value == "true"
     if not isinstance(value, bool):
         hint = f"write {str(value).lower()} without quotes" if str(value).lower() in ("true", "false") else ""
-        raise Refused(f"wanted true or false, got {show(value)}", hint)
+        raise ValueRefused(f"wanted true or false, got {show(value)}", hint)
     return value
 
 
@@ -63,7 +63,7 @@ def redirect(value: object) -> bool | int:
     if isinstance(value, bool):
         return value
     if not isinstance(value, int) or not 1 <= value <= 65535:
-        raise Refused(f"wanted true, false or a port from 1 to 65535, got {show(value)}")
+        raise ValueRefused(f"wanted true, false or a port from 1 to 65535, got {show(value)}")
     return value
 
 
@@ -74,7 +74,9 @@ def choice(*known: str) -> Parse[str]:
         if isinstance(value, str) and value in known:
             return value
         wanted = " or ".join(f'"{word}"' for word in known)
-        raise Refused(f"wanted {wanted}, got {show(value)}", did_you_mean(value, list(known)) if isinstance(value, str) else "")
+        raise ValueRefused(
+            f"wanted {wanted}, got {show(value)}", did_you_mean(value, list(known)) if isinstance(value, str) else ""
+        )
 
     return parse
 
@@ -85,7 +87,7 @@ def text_like(pattern: str, what: str) -> Parse[str]:
 
     def parse(value: object) -> str:
         if not isinstance(value, str) or fits.match(value) is None:
-            raise Refused(f"wanted {what}, got {show(value)}")
+            raise ValueRefused(f"wanted {what}, got {show(value)}")
         return value
 
     return parse
@@ -100,7 +102,7 @@ def whole(least: int, most: int) -> Parse[int]:
         if isinstance(value, int) and not isinstance(value, bool) and least <= value <= most:
             return value
         hint = "write it without quotes" if isinstance(value, str) and value.isdecimal() else ""
-        raise Refused(f"wanted a whole number from {least} to {most}, got {show(value)}", hint)
+        raise ValueRefused(f"wanted a whole number from {least} to {most}, got {show(value)}", hint)
 
     return parse
 
@@ -111,7 +113,7 @@ def file_mode(value: object) -> int:
         return int(value, 8)
     octal = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 0o1000
     hint = f'write it in quotes: "{value:04o}"' if octal else ""
-    raise Refused(f'wanted a mode such as "0660", got {show(value)}', hint)
+    raise ValueRefused(f'wanted a mode such as "0660", got {show(value)}', hint)
 
 
 KEY_MODE = choice("private", "any")
@@ -127,7 +129,7 @@ def workers(value: object) -> int:
     if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_WORKERS:
         return value
     hint = '"auto" is one for each core' if is_number(value) else "write it without quotes" if str(value).isdecimal() else ""
-    raise Refused(f'wanted "auto" or a number from 1 to {MAX_WORKERS}, got {show(value)}', hint)
+    raise ValueRefused(f'wanted "auto" or a number from 1 to {MAX_WORKERS}, got {show(value)}', hint)
 
 
 def duration(most: float = 30 * 86400.0, *, zero: bool = False) -> Parse[float]:
@@ -136,9 +138,9 @@ def duration(most: float = 30 * 86400.0, *, zero: bool = False) -> Parse[float]:
     def parse(value: object) -> float:
         seconds = parse_duration(value)
         if not zero and seconds < 0.001:
-            raise Refused(f"wanted a duration of at least 1ms, got {show(value)}", "no limit at all is not offered")
+            raise ValueRefused(f"wanted a duration of at least 1ms, got {show(value)}", "no limit at all is not offered")
         if seconds > most:
-            raise Refused(f"wanted a duration of at most {most / 86400:g}d, got {show(value)}")
+            raise ValueRefused(f"wanted a duration of at most {most / 86400:g}d, got {show(value)}")
         return seconds
 
     return parse
@@ -150,7 +152,7 @@ def size(least: int, most: int) -> Parse[int]:
     def parse(value: object) -> int:
         number = parse_size(value)
         if not least <= number <= most:
-            raise Refused(f"wanted a size from {least} to {most} bytes, got {show(value)}")
+            raise ValueRefused(f"wanted a size from {least} to {most} bytes, got {show(value)}")
         return number
 
     return parse
@@ -162,7 +164,7 @@ def ceiling(least: int) -> Parse[int]:
     def parse(value: object) -> int:
         number = parse_size(value)
         if number and not least <= number <= MOST_BYTES:
-            raise Refused(f'wanted "0" (no limit) or a size of at least {format_size(least)}, got {show(value)}')
+            raise ValueRefused(f'wanted "0" (no limit) or a size of at least {format_size(least)}, got {show(value)}')
         return number
 
     return parse
@@ -173,9 +175,9 @@ def file_below(base: Path) -> Parse[Path]:
 
     def parse(value: object) -> Path:
         if not isinstance(value, str) or not value.isprintable() or not value:
-            raise Refused(f"wanted a file name, got {show(value)}")
+            raise ValueRefused(f"wanted a file name, got {show(value)}")
         if value.startswith("~"):
-            raise Refused(f"wanted a file name, got {show(value)}", '"~" is not expanded: write the whole path')
+            raise ValueRefused(f"wanted a file name, got {show(value)}", '"~" is not expanded: write the whole path')
         return base / value
 
     return parse
@@ -188,7 +190,7 @@ def access_log(base: Path) -> Parse[str]:
         if value in ("stdout", "off"):
             return str(value)
         if value == "stderr" or not isinstance(value, str):
-            raise Refused(f'wanted "stdout", "off" or a file name, got {show(value)}', "stderr is for events")
+            raise ValueRefused(f'wanted "stdout", "off" or a file name, got {show(value)}', "stderr is for events")
         return str(file_below(base)(value))
 
     return parse
@@ -200,17 +202,17 @@ def access_log(base: Path) -> Parse[str]:
 def route_host(value: object) -> str:
     """What a route matches: a host, exact, or "*.example.com" for exactly one label more. Lower case, ASCII, without port."""
     if not isinstance(value, str):
-        raise Refused(f"wanted a host name, got {show(value)}")
+        raise ValueRefused(f"wanted a host name, got {show(value)}")
     if value == "*":
-        raise Refused('wanted a host name, got "*"', 'leave "host" out to match every host')
+        raise ValueRefused('wanted a host name, got "*"', 'leave "host" out to match every host')
     if "*" in value:
         domain = value.removeprefix("*.")
         if "*" in domain or "." not in domain:
             hint = "one star, as the whole first label, above a domain"
-            raise Refused(f'wanted a host such as "*.example.com", got {show(value)}', hint)
+            raise ValueRefused(f'wanted a host such as "*.example.com", got {show(value)}', hint)
         return f"*.{parse_name(domain)}"
     if re.search(r"[^:]:[0-9]+\Z", value) and literal_ip(value) is None:
-        raise Refused(f"wanted a host without port, got {show(value)}", f'write "{value.rpartition(":")[0]}"')
+        raise ValueRefused(f"wanted a host without port, got {show(value)}", f'write "{value.rpartition(":")[0]}"')
     if address := literal_ip(value.removeprefix("[").removesuffix("]")):
         return f"[{address}]" if ":" in address else address  # as it stands in a Host field
     return parse_name(value)
@@ -221,21 +223,23 @@ def passed_name(value: object) -> str:
     if value == "*":
         return "*"
     if isinstance(value, str) and literal_ip(value.removeprefix("[").removesuffix("]")):
-        raise Refused(f"wanted a name that clients ask for by SNI, got {show(value)}", "no client asks for an address (RFC 6066 3)")
+        raise ValueRefused(
+            f"wanted a name that clients ask for by SNI, got {show(value)}", "no client asks for an address (RFC 6066 3)"
+        )
     return route_host(value)
 
 
 def host_field(value: object) -> str:
     """What a health check sends as Host: a host with or without port."""
     if not isinstance(value, str):
-        raise Refused(f"wanted a host, got {show(value)}")
+        raise ValueRefused(f"wanted a host, got {show(value)}")
     match = re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]]+)(:[0-9]{1,5})?", value)
     if not match:
-        raise Refused(f'wanted a host such as "app.internal" or "app.internal:8080", got {show(value)}')
+        raise ValueRefused(f'wanted a host such as "app.internal" or "app.internal:8080", got {show(value)}')
     host, port = match[1], match[2] or ""
     if host.startswith("["):
         if literal_ip(host[1:-1]) is None:
-            raise Refused(f"wanted an IPv6 address in the brackets, got {show(value)}")
+            raise ValueRefused(f"wanted an IPv6 address in the brackets, got {show(value)}")
         return value
     return (literal_ip(host) or parse_name(host)) + port
 
@@ -258,7 +262,7 @@ def public_key_pin(value: object) -> str:
     found = _PIN.match(value) if isinstance(value, str) else None
     if found is None:
         hint = "openssl x509 -in a.crt -pubkey -noout | openssl pkey -pubin -outform der | openssl dgst -sha256 -binary | base64"
-        raise Refused(f"wanted the SHA-256 of a public key in base64, 44 characters, got {show(value)}", hint)
+        raise ValueRefused(f"wanted the SHA-256 of a public key in base64, 44 characters, got {show(value)}", hint)
     return found[1]
 
 
@@ -266,11 +270,11 @@ def url_path(value: object) -> str:
     """The path of a URL, without query."""
     if not isinstance(value, str) or not value.startswith("/"):
         hint = f'write "/{value}"' if isinstance(value, str) and re.fullmatch(r"[!-~]+", value) else ""
-        raise Refused(f'wanted a path that starts with "/", got {show(value)}', hint)
+        raise ValueRefused(f'wanted a path that starts with "/", got {show(value)}', hint)
     if not _URL_PATH.match(value):
-        raise Refused(f"wanted a path of visible ASCII characters, got {show(value)}", "percent-encode the others")
+        raise ValueRefused(f"wanted a path of visible ASCII characters, got {show(value)}", "percent-encode the others")
     if "#" in value:
-        raise Refused(f"wanted a path without fragment, got {show(value)}")
+        raise ValueRefused(f"wanted a path without fragment, got {show(value)}")
     return value
 
 
@@ -278,9 +282,9 @@ def route_path(value: object) -> str:
     """The prefix of a path: no query."""
     path = url_path(value)
     if "?" in path:
-        raise Refused(f"wanted a path prefix without query, got {show(value)}", f'write "{path.partition("?")[0]}"')
+        raise ValueRefused(f"wanted a path prefix without query, got {show(value)}", f'write "{path.partition("?")[0]}"')
     if path.endswith("*"):
-        raise Refused(f"wanted a path prefix, got {show(value)}", f'a prefix needs no star: write "{path.rstrip("*")}"')
+        raise ValueRefused(f"wanted a path prefix, got {show(value)}", f'a prefix needs no star: write "{path.rstrip("*")}"')
     return path
 
 
@@ -291,13 +295,13 @@ def status_range(value: object) -> tuple[int, int]:
         low, high = int(match[1]), int(match[2] or match[1])
         if low <= high:
             return low, high
-    raise Refused(f'wanted a status or a range such as "200" or "200-399", got {show(value)}')
+    raise ValueRefused(f'wanted a status or a range such as "200" or "200-399", got {show(value)}')
 
 
 def pool_name(value: object) -> str:
     """A pool's name: it stands in logs, metrics and commands."""
     if not isinstance(value, str) or not _POOL_NAME.match(value):
-        raise Refused(f'wanted a pool name of letters, digits, "_", "-" and ".", at most 64, got {show(value)}')
+        raise ValueRefused(f'wanted a pool name of letters, digits, "_", "-" and ".", at most 64, got {show(value)}')
     return value
 
 
@@ -313,7 +317,7 @@ _REFUSED_BEFORE = ("CONNECT", "TRACE")
 def short_name(value: object) -> str:
     """Of a limit, or of a rule: it stands in logs."""
     if not isinstance(value, str) or not _SHORT_NAME.match(value):
-        raise Refused(f'wanted a name of letters, digits, "_" and "-", at most 64, got {show(value)}')
+        raise ValueRefused(f'wanted a name of letters, digits, "_" and "-", at most 64, got {show(value)}')
     return value
 
 
@@ -321,16 +325,16 @@ def method(value: object) -> str:
     """A method of HTTP that can come as far as a route."""
     if not isinstance(value, str) or not _METHOD.match(value):
         upper = value.upper() if isinstance(value, str) else ""
-        raise Refused(f'wanted a method such as "GET", got {show(value)}', f'write "{upper}"' if _METHOD.match(upper) else "")
+        raise ValueRefused(f'wanted a method such as "GET", got {show(value)}', f'write "{upper}"' if _METHOD.match(upper) else "")
     if value in _REFUSED_BEFORE:
-        raise Refused(f"{value} never comes as far as a route", "it is refused for everybody; leave it out")
+        raise ValueRefused(f"{value} never comes as far as a route", "it is refused for everybody; leave it out")
     return value
 
 
 def field_name(value: object) -> str:
     """The name of a header field."""
     if not isinstance(value, str) or not _FIELD.match(value):
-        raise Refused(f'wanted the name of a header, such as "User-Agent", got {show(value)}')
+        raise ValueRefused(f'wanted the name of a header, such as "User-Agent", got {show(value)}')
     return value
 
 
@@ -338,11 +342,13 @@ def path_pattern(value: object) -> str:
     """What a normal path can be like; a pattern that never matches is a hole that looks closed."""
     if not isinstance(value, str) or not _PATTERN_PATH.match(value):
         hint = f'write "*{value}"' if isinstance(value, str) and re.fullmatch(r"[!-~]+", value) else ""
-        raise Refused(f'wanted a path with stars, such as "/wp-*" or "*.php", got {show(value)}', hint)
+        raise ValueRefused(f'wanted a path with stars, such as "/wp-*" or "*.php", got {show(value)}', hint)
     if "?" in value or "#" in value:
-        raise Refused(f"wanted a path, got {show(value)}", "the query is not looked at")
+        raise ValueRefused(f"wanted a path, got {show(value)}", "the query is not looked at")
     if _NEVER_THERE.search(value):
-        raise Refused(f"wanted a path in normal form, got {show(value)}", "escapes in upper case; letters, digits, - . _ ~ without")
+        raise ValueRefused(
+            f"wanted a path in normal form, got {show(value)}", "escapes in upper case; letters, digits, - . _ ~ without"
+        )
     return value
 
 
@@ -352,7 +358,7 @@ _CLAIM = re.compile(r"[!-~]{1,128}\Z")
 def claim(value: object) -> str:
     """The name of a claim in a token (RFC 7519 4)."""
     if not isinstance(value, str) or not _CLAIM.match(value):
-        raise Refused(f'wanted the name of a claim, such as "sub", got {show(value)}')
+        raise ValueRefused(f'wanted the name of a claim, such as "sub", got {show(value)}')
     return value
 
 
@@ -364,11 +370,11 @@ def claims(value: object) -> tuple[str, ...]:
 def value_pattern(value: object) -> str:
     """What the value of a header can be like."""
     if not isinstance(value, str) or not value.isprintable():
-        raise Refused(f'wanted a text with stars, such as "*curl*", got {show(value)}', "regular expressions are not offered")
+        raise ValueRefused(f'wanted a text with stars, such as "*curl*", got {show(value)}', "regular expressions are not offered")
     try:
         value.encode("latin-1")
     except UnicodeEncodeError as error:
-        raise Refused(f"wanted a text of Latin-1 characters, got {show(value)}") from error
+        raise ValueRefused(f"wanted a text of Latin-1 characters, got {show(value)}") from error
     return value
 
 
@@ -381,7 +387,7 @@ def hash_source(value: object) -> Hash:
     """ "address", "header X-User" or "cookie session"."""
     match = _HASH.match(value) if isinstance(value, str) else None
     if match is None or (match[1] == "address") is (match[2] is not None):
-        raise Refused(f'wanted "address", "header NAME" or "cookie NAME", got {show(value)}')
+        raise ValueRefused(f'wanted "address", "header NAME" or "cookie NAME", got {show(value)}')
     name = match[2] or ""
     return Hash(match[1], name.lower() if match[1] == "header" else name)
 
@@ -389,5 +395,5 @@ def hash_source(value: object) -> Hash:
 def cookie_name(value: object) -> str:
     """A token."""
     if not isinstance(value, str) or not _COOKIE.match(value):
-        raise Refused(f'wanted the name of a cookie, such as "lbproxy", got {show(value)}')
+        raise ValueRefused(f'wanted the name of a cookie, such as "lbproxy", got {show(value)}')
     return value

@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import time
 
-from lbproxy.balance.ledger import Health, Ledger, SlotState, Spoken, counted, state_at
-from lbproxy.health.outcome import Finding, number_of
+from lbproxy.balance.ledger import HealthState, Ledger, SlotState, Spoken, counted, state_at
+from lbproxy.health.outcome import ProbeFinding, number_of
 from lbproxy.health.outlier import OutlierState
 from lbproxy.health.rise_and_fall import CheckState
 from lbproxy.health.warming import share
@@ -24,10 +24,10 @@ LONGEST = 86400.0
 MOST_EJECTIONS = 10_000
 """What the process before us can have left; `outlier` has limits of its own, far below."""
 
-_OF_TRAFFIC = {OutlierState.EJECTED: Health.EJECTED, OutlierState.TRIAL: Health.TRIAL}
-_OF_CHECKS = {CheckState.UNKNOWN: Health.UNKNOWN, CheckState.UP: Health.UP, CheckState.DOWN: Health.DOWN}
-_CHECK_STATES = {Health.UNKNOWN: CheckState.UNKNOWN, Health.DOWN: CheckState.DOWN}
-_OUTLIER_STATES = {Health.EJECTED: OutlierState.EJECTED, Health.TRIAL: OutlierState.TRIAL}
+_OF_TRAFFIC = {OutlierState.EJECTED: HealthState.EJECTED, OutlierState.TRIAL: HealthState.TRIAL}
+_OF_CHECKS = {CheckState.UNKNOWN: HealthState.UNKNOWN, CheckState.UP: HealthState.UP, CheckState.DOWN: HealthState.DOWN}
+_CHECK_STATES = {HealthState.UNKNOWN: CheckState.UNKNOWN, HealthState.DOWN: CheckState.DOWN}
+_OUTLIER_STATES = {HealthState.EJECTED: OutlierState.EJECTED, HealthState.TRIAL: OutlierState.TRIAL}
 
 
 class BackendHealth:
@@ -47,9 +47,9 @@ class BackendHealth:
         """Checks in a row that passed after that."""
         self.until = min(self._get(SlotState.EJECTED_UNTIL_MS) / 1000, time.monotonic() + LONGEST)
         self.ejections = min(max(0, self._get(SlotState.EJECTIONS)), MOST_EJECTIONS)
-        self._newcomer = newcomer and health is Health.UNKNOWN
+        self._newcomer = newcomer and health is HealthState.UNKNOWN
         self._warm_at = 0.0
-        if health is Health.WARMING:
+        if health is HealthState.WARMING:
             self._warm_at = time.monotonic() + slow_start * (1 - min(max(0, self._get(SlotState.SHARE)), 100) / 100)
 
     @property
@@ -57,7 +57,7 @@ class BackendHealth:
         """As far as checks know, requests may go there."""
         return self.check_state is not CheckState.DOWN
 
-    def set_check_state(self, state: CheckState, finding: Finding) -> None:
+    def set_check_state(self, state: CheckState, finding: ProbeFinding) -> None:
         """The checks say another thing than before."""
         outage = self.check_state is CheckState.DOWN or self._newcomer
         self.check_state = state
@@ -82,7 +82,7 @@ class BackendHealth:
         """When its next check begins; wall clock."""
         self._set(SlotState.NEXT_CHECK_MS, round(seconds * 1000))
 
-    def counted(self, finding: Finding) -> None:
+    def counted(self, finding: ProbeFinding) -> None:
         """One check."""
         self._set(SlotState.WHY, number_of(finding))
         self._set(SlotState.CHECKS, counted(self._get(SlotState.CHECKS)) + 1)
@@ -129,10 +129,10 @@ class BackendHealth:
 
     def _publish(self) -> None:
         value = _OF_CHECKS[self.check_state]
-        if value is not Health.DOWN and self.outlier_state in _OF_TRAFFIC:
+        if value is not HealthState.DOWN and self.outlier_state in _OF_TRAFFIC:
             value = _OF_TRAFFIC[self.outlier_state]
-        elif value is Health.UP and self._warm_at:
-            value = Health.WARMING
+        elif value is HealthState.UP and self._warm_at:
+            value = HealthState.WARMING
         if value != self._get(SlotState.HEALTH):
             self._set(SlotState.HEALTH_SINCE_MS, time.time_ns() // 1_000_000)
             self._set(SlotState.HEALTH, value)

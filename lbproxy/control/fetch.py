@@ -15,7 +15,7 @@ import gevent.socket
 from lbproxy import __version__
 from lbproxy.control.probe_stream import READ_SIZE, ProbeStream, TlsClient
 from lbproxy.errors import LbproxyError
-from lbproxy.http.h1.health_check import BadAnswer
+from lbproxy.http.h1.health_check import BadHealthAnswer
 from lbproxy.http.h1.small_answer import SmallAnswer
 from lbproxy.net.tls_failures import tls_failure
 
@@ -52,7 +52,7 @@ def fetch(wanted: FetchTarget, addresses: Sequence[str], timeout: float) -> byte
         raise NotFetched("closed without an end") from error
     except ssl.SSLError as error:
         raise NotFetched(f"TLS: {tls_failure(error).words}") from error
-    except BadAnswer as error:
+    except BadHealthAnswer as error:
         raise NotFetched(str(error)) from error
     except ValueError as error:
         raise NotFetched(f"unusable server name: {error}") from error
@@ -97,7 +97,7 @@ def _over(sock: gevent.socket.socket, wanted: FetchTarget) -> bytes:
             answer.ended()
         assert answer.head is not None
         if answer.head.status != 200:
-            raise BadAnswer(f"answers {answer.head.status}")
+            raise BadHealthAnswer(f"answers {answer.head.status}")
         return answer.body
     finally:
         sock.close()

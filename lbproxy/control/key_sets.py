@@ -26,7 +26,7 @@ from lbproxy.errors import StartError, Unresolved
 from lbproxy.http.tokens import BadKeys, public
 from lbproxy.ipc.handover import Handover
 from lbproxy.ipc.messages import KeySetState, KeysFetched, NewKeyAuthorities
-from lbproxy.names.answer import Answer
+from lbproxy.names.answer import NameAnswer
 from lbproxy.names.lookup import attempt
 from lbproxy.observe.log import get_logger
 from lbproxy.tls.key_servers import context_of
@@ -43,7 +43,7 @@ EARLY = 10
 """A look before the time comes after this part of the usual one."""
 SPREAD = 0.1
 
-Lookup = Callable[[str, Sequence[Address]], Answer | Unresolved]
+Lookup = Callable[[str, Sequence[Address]], NameAnswer | Unresolved]
 
 
 class KeySets:

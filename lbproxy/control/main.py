@@ -20,7 +20,7 @@ from gevent.pool import Group
 from lbproxy.control.key_sets import KeySets
 from lbproxy.control.metrics_port import MetricsPort
 from lbproxy.control.name_watch import NameWatch
-from lbproxy.control.watch import Watch
+from lbproxy.control.watch import BackendWatch
 from lbproxy.errors import FrameError, StreamError
 from lbproxy.ipc.handover import Handover
 from lbproxy.ipc.master_link import MasterLink
@@ -58,7 +58,7 @@ def run(handover: Handover) -> int:
 
 def build(handover: Handover) -> None:
     """All that control would run, which never gets its turn: a rehearsal, in a process that ends then."""
-    Watch(handover, Group(), lambda message: None).start()
+    BackendWatch(handover, Group(), lambda message: None).start()
     if handover.metrics_socket is not None:
         MetricsPort(handover)
 
@@ -72,7 +72,7 @@ class Control:
         self._over = Event()
         self._code = CLEAN
         self._link = MasterLink(handover.pipe, get_hub().loop, self)
-        self._watch = Watch(handover, self._group, self._link.send)
+        self._watch = BackendWatch(handover, self._group, self._link.send)
         self._names = NameWatch(handover, self._group, self._link.send)
         self._key_sets = KeySets(handover, self._group, self._tell_keys)
         self._metrics_port: MetricsPort | None = None

@@ -27,7 +27,7 @@ from gevent.server import StreamServer
 
 from lbproxy.balance.endpoints import in_order
 from lbproxy.control.page import page
-from lbproxy.control.visitors import Stage, Visitors
+from lbproxy.control.visitors import Visitors, VisitorStage
 from lbproxy.http.date import date_line
 from lbproxy.http.grammar import HOST
 from lbproxy.ipc.handover import Handover
@@ -65,7 +65,7 @@ HEADERS = (
 )
 
 
-class Answer(NamedTuple):
+class MetricsAnswer(NamedTuple):
     status: HTTPStatus
     kind: str
     body: str
@@ -76,7 +76,7 @@ class Answer(NamedTuple):
 class Made(NamedTuple):
     """An answer, and until when it is given again."""
 
-    answer: Answer
+    answer: MetricsAnswer
     until: float
 
 
@@ -129,9 +129,9 @@ class MetricsPort:
             with gevent.Timeout(self._timeout, False):  # type: ignore[arg-type]  # documented: False ends the block
                 head = _read_head(sock)
                 if head is not None:
-                    visitor.stage = Stage.ASKING
+                    visitor.stage = VisitorStage.ASKING
                     sock.sendall(self._respond(head))
-                    visitor.stage = Stage.ANSWERED
+                    visitor.stage = VisitorStage.ANSWERED
                     _finish(sock)
         except OSError:
             pass  # the peer hung up; there is nobody to tell
@@ -142,16 +142,18 @@ class MetricsPort:
     def _respond(self, head: bytes) -> bytes:
         asked = parse(head)
         if asked is None:
-            return render(Answer(HTTPStatus.BAD_REQUEST, TEXT, "bad request\n"), True)
+            return render(MetricsAnswer(HTTPStatus.BAD_REQUEST, TEXT, "bad request\n"), True)
         if not may_ask(asked.host, self._names):
-            return render(Answer(HTTPStatus.MISDIRECTED_REQUEST, TEXT, f"{asked.host} is none of [metrics] hosts\n"), True)
+            return render(MetricsAnswer(HTTPStatus.MISDIRECTED_REQUEST, TEXT, f"{asked.host} is none of [metrics] hosts\n"), True)
         if asked.method not in ("GET", "HEAD"):
-            return render(Answer(HTTPStatus.METHOD_NOT_ALLOWED, TEXT, "only GET and HEAD\n", "Allow: GET, HEAD\r\n"), True)
+            return render(MetricsAnswer(HTTPStatus.METHOD_NOT_ALLOWED, TEXT, "only GET and HEAD\n", "Allow: GET, HEAD\r\n"), True)
         if asked.path not in PAGES:
-            return render(Answer(HTTPStatus.NOT_FOUND, TEXT, "".join(f"{known}\n" for known in PAGES)), asked.method == "GET")
+            return render(
+                MetricsAnswer(HTTPStatus.NOT_FOUND, TEXT, "".join(f"{known}\n" for known in PAGES)), asked.method == "GET"
+            )
         return render(self._answer(asked.path), asked.method == "GET")
 
-    def _answer(self, path: str) -> Answer:
+    def _answer(self, path: str) -> MetricsAnswer:
         made = self._made.get(path)
         if made is not None and time.monotonic() < made.until:
             return made.answer
@@ -174,32 +176,34 @@ class MetricsPort:
 # ---------------------------------------------------------------- what each path says
 
 
-def _metrics(now: Snapshot) -> Answer:
-    return Answer(HTTPStatus.OK, CONTENT_TYPE, exposition(now))
+def _metrics(now: Snapshot) -> MetricsAnswer:
+    return MetricsAnswer(HTTPStatus.OK, CONTENT_TYPE, exposition(now))
 
 
-def _livez(_now: Snapshot) -> Answer:
-    return Answer(HTTPStatus.OK, TEXT, "alive\n")  # that it comes at all is the message
+def _livez(_now: Snapshot) -> MetricsAnswer:
+    return MetricsAnswer(HTTPStatus.OK, TEXT, "alive\n")  # that it comes at all is the message
 
 
-def _readyz(now: Snapshot) -> Answer:
+def _readyz(now: Snapshot) -> MetricsAnswer:
     unready = now.unready()
     if unready:
-        return Answer(HTTPStatus.SERVICE_UNAVAILABLE, TEXT, "".join(f"pool {name} has no usable backend\n" for name in unready))
+        return MetricsAnswer(
+            HTTPStatus.SERVICE_UNAVAILABLE, TEXT, "".join(f"pool {name} has no usable backend\n" for name in unready)
+        )
     # No reason to send nobody: who asks may decide about traffic by it, and an authority's question is traffic.
     waiting = [f"{one.name} has a self-signed certificate: its first one is on its way\n" for one in now.acme if one.self_signed]
-    return Answer(HTTPStatus.OK, TEXT, "ready\n" + "".join(waiting))
+    return MetricsAnswer(HTTPStatus.OK, TEXT, "ready\n" + "".join(waiting))
 
 
-def _status(now: Snapshot) -> Answer:
-    return Answer(HTTPStatus.OK, "application/json", json.dumps(status(now), indent=2) + "\n")
+def _status(now: Snapshot) -> MetricsAnswer:
+    return MetricsAnswer(HTTPStatus.OK, "application/json", json.dumps(status(now), indent=2) + "\n")
 
 
-def _page(now: Snapshot) -> Answer:
-    return Answer(HTTPStatus.OK, "text/html; charset=utf-8", page(now))
+def _page(now: Snapshot) -> MetricsAnswer:
+    return MetricsAnswer(HTTPStatus.OK, "text/html; charset=utf-8", page(now))
 
 
-PAGES: dict[str, Callable[[Snapshot], Answer]] = {
+PAGES: dict[str, Callable[[Snapshot], MetricsAnswer]] = {
     "/": _page,
     "/metrics": _metrics,
     "/livez": _livez,
@@ -237,7 +241,7 @@ def may_ask(host: str, names: Collection[str]) -> bool:
     return True
 
 
-def render(answer: Answer, with_body: bool) -> bytes:
+def render(answer: MetricsAnswer, with_body: bool) -> bytes:
     """The response as bytes; HEAD gets the same head without the body."""
     body = answer.body.encode()
     date = date_line(int(time.time())).decode("ascii")

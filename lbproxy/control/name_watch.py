@@ -23,11 +23,11 @@ from lbproxy.errors import Unresolved
 from lbproxy.ipc.handover import Handover
 from lbproxy.ipc.messages import Resolved
 from lbproxy.names import pace
-from lbproxy.names.answer import MOST_ADDRESSES, Answer
+from lbproxy.names.answer import MOST_ADDRESSES, NameAnswer
 from lbproxy.names.lookup import attempt
 from lbproxy.observe.log import get_logger
 
-Lookup = Callable[[str, Sequence[Address]], Answer | Unresolved]
+Lookup = Callable[[str, Sequence[Address]], NameAnswer | Unresolved]
 
 
 class NameWatch:
@@ -73,7 +73,7 @@ class NameWatch:
                 self._tell(Resolved(name, ",".join(addresses)))
             delay = pace.after_answer(answer.ttl, random.random())  # noqa: S311
 
-    def _ask(self, name: str) -> Answer | Unresolved:
+    def _ask(self, name: str) -> NameAnswer | Unresolved:
         try:
             return get_hub().threadpool.apply(self._lookup, (name, self._handover.config.proxy.resolvers))
         except Exception as error:  # hostile bytes found a hole in the library: no reason to stop asking
@@ -85,7 +85,7 @@ class NameWatch:
         there = {backend.ip for pool in self._handover.backends.values() for backend in pool if backend.host == name}
         return _ordered(there - {NOWHERE})
 
-    def _with_unasked(self, name: str, answer: Answer) -> list[str]:
+    def _with_unasked(self, name: str, answer: NameAnswer) -> list[str]:
         """Of a family that could not be learned what is in use stays."""
         kept = [ip for ip in self._in_use(name) if ip_address(ip).version == answer.unasked]
         return _ordered({*answer.addresses, *kept})

@@ -25,7 +25,7 @@ from lbproxy.balance.ledger import Ledger, SlotState, is_drained, state_at
 from lbproxy.config import model
 from lbproxy.control.backend_health import BackendHealth
 from lbproxy.control.readings import Readings, failed_between
-from lbproxy.health.outlier import OutlierDetector, OutlierState, Record, Rules
+from lbproxy.health.outlier import OutlierDetector, OutlierRecord, OutlierRules, OutlierState
 from lbproxy.ipc.messages import HealthChanged
 
 LOOK_INTERVAL = 0.1
@@ -60,7 +60,7 @@ class OutlierWatch:
         self._undecided = False
         """Good answers may change something, too."""
 
-    def watch(self, pool: model.Pool, watched: Sequence[WatchedBackend]) -> None:
+    def watch(self, pool: model.PoolConfig, watched: Sequence[WatchedBackend]) -> None:
         """One pool, or again one whose backends come and go: what is known of those that stay goes on to count. What happened
         before anybody watched says nothing."""
         self._readings.reach(1 + max(one.backend.slot for one in watched))
@@ -70,7 +70,7 @@ class OutlierWatch:
         known = {id(one.health): record for one, record in zip(before, records_before, strict=True)}
         records = [
             known.get(id(one.health))
-            or Record(seen[one.backend.slot], one.health.outlier_state, one.health.until, one.health.ejections)
+            or OutlierRecord(seen[one.backend.slot], one.health.outlier_state, one.health.until, one.health.ejections)
             for one in watched
         ]
         rules = rules_of(pool.outlier) if pool.outlier.enabled else NOBODY  # whose detector ends what an earlier one began
@@ -121,12 +121,12 @@ class OutlierWatch:
         return one.health.up and not is_drained(self._ledger.cells[state_at(SlotState.ADMIN, one.backend.slot)])
 
 
-NOBODY = Rules(consecutive=0, rate=0)
+NOBODY = OutlierRules(consecutive=0, rate=0)
 
 
-def rules_of(outlier: model.Outlier) -> Rules:
+def rules_of(outlier: model.OutlierConfig) -> OutlierRules:
     """The configuration's words as the detector's."""
-    return Rules(
+    return OutlierRules(
         outlier.consecutive,
         outlier.rate,
         outlier.requests,

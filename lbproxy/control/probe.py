@@ -20,11 +20,11 @@ from lbproxy.config.model import UNIX
 from lbproxy.config.vocabulary import SPOKEN
 from lbproxy.control.h2_probe import ask
 from lbproxy.control.probe_stream import READ_SIZE, ProbeStream, TlsClient
-from lbproxy.control.target import Target
+from lbproxy.control.target import ProbeTarget
 from lbproxy.errors import LbproxyError
-from lbproxy.health.outcome import BODY_MISSES, PASSED, Finding, Outcome
+from lbproxy.health.outcome import BODY_MISSES, PASSED, ProbeFinding, ProbeOutcome
 from lbproxy.http.h1 import health_check
-from lbproxy.http.h1.health_check import BadAnswer
+from lbproxy.http.h1.health_check import BadHealthAnswer
 from lbproxy.net.tls_failures import tls_failure
 from lbproxy.net.unix_socket import connect_unix
 from lbproxy.tls.backend_tls import WrongPin
@@ -42,15 +42,15 @@ class OutOfMeans(LbproxyError):
     """We could not probe at all; the text says why."""
 
 
-NOT_CHOSEN = Finding(Outcome.TLS_FAILURE, "h2 is not chosen by ALPN")
+NOT_CHOSEN = ProbeFinding(ProbeOutcome.TLS_FAILURE, "h2 is not chosen by ALPN")
 
 
-class Step(NamedTuple):
-    late: Finding
-    explain: Callable[[Exception], Finding]
+class ProbeStep(NamedTuple):
+    late: ProbeFinding
+    explain: Callable[[Exception], ProbeFinding]
 
 
-def probe(target: Target, heard: Callable[[int], None] = lambda minor: None) -> Finding:
+def probe(target: ProbeTarget, heard: Callable[[int], None] = lambda minor: None) -> ProbeFinding:
     """Probe once; returns after `timeout` seconds at the latest (and LINGER). `heard` is told which HTTP/1 an answer is of. Raises
     OutOfMeans."""
     step = CONNECT
@@ -94,7 +94,7 @@ def probe(target: Target, heard: Callable[[int], None] = lambda minor: None) -> 
         if expired is not timeout:
             raise
         return step.late
-    except (OSError, ValueError) as error:  # BadAnswer is a ValueError, ssl.SSLError an OSError
+    except (OSError, ValueError) as error:  # BadHealthAnswer is a ValueError, ssl.SSLError an OSError
         if isinstance(error, OSError) and error.errno in OUR_TROUBLE and not isinstance(error, ssl.SSLError):
             raise OutOfMeans(os.strerror(error.errno)) from error
         return step.explain(error)
@@ -122,7 +122,7 @@ def _introduce(sock: gevent.socket.socket, introduction: bytes) -> None:
         sock.sendall(introduction)
 
 
-def _connect(target: Target) -> gevent.socket.socket:
+def _connect(target: ProbeTarget) -> gevent.socket.socket:
     if target.ip.startswith(UNIX):
         plain = connect_unix(target.ip, target.timeout, gevent.sleep)
         return gevent.socket.socket(fileno=plain.detach())
@@ -135,23 +135,23 @@ def _connect(target: Target) -> gevent.socket.socket:
     return sock
 
 
-def _judge(stream: ProbeStream, target: Target, heard: Callable[[int], None]) -> Finding:
-    """Read as much of the answer as the target cares for. Raises BadAnswer, OSError."""
+def _judge(stream: ProbeStream, target: ProbeTarget, heard: Callable[[int], None]) -> ProbeFinding:
+    """Read as much of the answer as the target cares for. Raises BadHealthAnswer, OSError."""
     answer, status = _read_status(stream, target.line_feeds)
     heard(health_check.minor(answer))
     low, high = target.expect
     if not low <= status <= high:
-        return Finding(Outcome.BAD_STATUS, f"{status}")
+        return ProbeFinding(ProbeOutcome.BAD_STATUS, f"{status}")
     return PASSED if target.body is None or _has(stream, answer, target.body, target.line_feeds) else BODY_MISSES
 
 
 def _read_status(stream: ProbeStream, line_feeds: bool) -> tuple[bytes, int]:
-    """(what was read, the final status in it). Raises BadAnswer, OSError."""
+    """(what was read, the final status in it). Raises BadHealthAnswer, OSError."""
     answer = b""
     while True:
         data = stream.recv(READ_SIZE)
         if not data:
-            raise BadAnswer("closed in the middle of the response head" if answer else "closed without a response")
+            raise BadHealthAnswer("closed in the middle of the response head" if answer else "closed without a response")
         answer += data
         if line_feeds:
             answer, whole = health_check.with_crlf(answer)
@@ -163,7 +163,7 @@ def _read_status(stream: ProbeStream, line_feeds: bool) -> tuple[bytes, int]:
 
 
 def _has(stream: ProbeStream, answer: bytes, wanted: bytes, line_feeds: bool) -> bool:
-    """Whether `wanted` stands in the body. Raises BadAnswer, OSError."""
+    """Whether `wanted` stands in the body. Raises BadHealthAnswer, OSError."""
     search = health_check.BodySearch(wanted, line_feeds=line_feeds)
     while (found := search.feed(answer)) is None:
         answer = stream.recv(READ_SIZE)
@@ -185,37 +185,37 @@ def _linger(stream: ProbeStream) -> None:
 # ---------------------------------------------------------------- what went wrong, by step
 
 
-def _connect_failed(error: Exception) -> Finding:
+def _connect_failed(error: Exception) -> ProbeFinding:
     if isinstance(error, ConnectionRefusedError | ConnectionResetError):
-        return Finding(Outcome.REFUSED)
+        return ProbeFinding(ProbeOutcome.REFUSED)
     number = error.errno if isinstance(error, OSError) else None
     if number == errno.ETIMEDOUT:  # the kernel lost patience before we did
-        return Finding(Outcome.CONNECT_TIMEOUT)
-    return Finding(Outcome.UNREACHABLE, os.strerror(number) if number else str(error))
+        return ProbeFinding(ProbeOutcome.CONNECT_TIMEOUT)
+    return ProbeFinding(ProbeOutcome.UNREACHABLE, os.strerror(number) if number else str(error))
 
 
-def _tls_failed(error: Exception) -> Finding:
+def _tls_failed(error: Exception) -> ProbeFinding:
     if isinstance(error, ssl.SSLEOFError):
-        return Finding(Outcome.TLS_FAILURE, "closed during the handshake")
+        return ProbeFinding(ProbeOutcome.TLS_FAILURE, "closed during the handshake")
     if isinstance(error, ssl.SSLError):
-        return Finding(Outcome.TLS_FAILURE, tls_failure(error).words)
+        return ProbeFinding(ProbeOutcome.TLS_FAILURE, tls_failure(error).words)
     if isinstance(error, OSError):
-        return Finding(Outcome.TLS_FAILURE, "reset during the handshake")
+        return ProbeFinding(ProbeOutcome.TLS_FAILURE, "reset during the handshake")
     if isinstance(error, WrongPin):
-        return Finding(Outcome.TLS_FAILURE, str(error))
-    return Finding(Outcome.TLS_FAILURE, f"unusable server name: {error}")
+        return ProbeFinding(ProbeOutcome.TLS_FAILURE, str(error))
+    return ProbeFinding(ProbeOutcome.TLS_FAILURE, f"unusable server name: {error}")
 
 
-def _answer_failed(error: Exception) -> Finding:
-    if isinstance(error, BadAnswer):
-        return Finding(Outcome.BAD_RESPONSE, str(error))
+def _answer_failed(error: Exception) -> ProbeFinding:
+    if isinstance(error, BadHealthAnswer):
+        return ProbeFinding(ProbeOutcome.BAD_RESPONSE, str(error))
     if isinstance(error, ssl.SSLEOFError):
-        return Finding(Outcome.BAD_RESPONSE, "closed without a response")
+        return ProbeFinding(ProbeOutcome.BAD_RESPONSE, "closed without a response")
     if isinstance(error, ssl.SSLError):  # TLS 1.3 tells only now that it does not like our certificate
         return _tls_failed(error)
-    return Finding(Outcome.BAD_RESPONSE, "connection reset")
+    return ProbeFinding(ProbeOutcome.BAD_RESPONSE, "connection reset")
 
 
-CONNECT = Step(Finding(Outcome.CONNECT_TIMEOUT), _connect_failed)
-TLS = Step(Finding(Outcome.TLS_FAILURE, "timed out during the handshake"), _tls_failed)
-ANSWER = Step(Finding(Outcome.RESPONSE_TIMEOUT), _answer_failed)
+CONNECT = ProbeStep(ProbeFinding(ProbeOutcome.CONNECT_TIMEOUT), _connect_failed)
+TLS = ProbeStep(ProbeFinding(ProbeOutcome.TLS_FAILURE, "timed out during the handshake"), _tls_failed)
+ANSWER = ProbeStep(ProbeFinding(ProbeOutcome.RESPONSE_TIMEOUT), _answer_failed)

@@ -15,12 +15,12 @@ from typing import NoReturn
 from gevent.event import Event
 
 from lbproxy.balance.backend import Backend
-from lbproxy.config.model import Address, Pool
+from lbproxy.config.model import Address, PoolConfig
 from lbproxy.control.backend_health import BackendHealth
 from lbproxy.control.probe import OutOfMeans, probe
-from lbproxy.control.target import Target
+from lbproxy.control.target import ProbeTarget
 from lbproxy.health import schedule
-from lbproxy.health.outcome import PASSED, Finding, Outcome
+from lbproxy.health.outcome import PASSED, ProbeFinding, ProbeOutcome
 from lbproxy.health.rise_and_fall import CheckState, RiseAndFall
 from lbproxy.http.h1 import health_check
 from lbproxy.http.h2 import grpc_health
@@ -45,7 +45,7 @@ class Prober:
 
     def __init__(
         self,
-        pool: Pool,
+        pool: PoolConfig,
         backend: Backend,
         context: ssl.SSLContext | None,
         health: BackendHealth,
@@ -105,7 +105,7 @@ class Prober:
         """
         if self._checks.state is not CheckState.DOWN:
             return
-        if self._last.outcome not in (Outcome.CONNECT_TIMEOUT, Outcome.UNREACHABLE):
+        if self._last.outcome not in (ProbeOutcome.CONNECT_TIMEOUT, ProbeOutcome.UNREACHABLE):
             self._checks.doubt()
             self._health.doubted()
         self._wake.set()
@@ -139,12 +139,12 @@ def declare_up(backend: Backend, health: BackendHealth, report: Report) -> None:
 
 def declare_down(backend: Backend, health: BackendHealth, report: Report) -> None:
     """There is nothing to check as long as nobody knows where it is."""
-    finding = Finding(Outcome.UNKNOWN_NAME)
+    finding = ProbeFinding(ProbeOutcome.UNKNOWN_NAME)
     health.set_check_state(CheckState.DOWN, finding)
     report(HealthChanged(backend.pool, backend.name, "down", str(finding)))
 
 
-def target_of(pool: Pool, backend: Backend, context: ssl.SSLContext | None) -> Target:
+def target_of(pool: PoolConfig, backend: Backend, context: ssl.SSLContext | None) -> ProbeTarget:
     """What a backend's probe looks like by its pool's settings."""
     made = _target_of(pool, backend, context)
     if pool.proxy_protocol is not None and not pool.health.port:  # at another port is another server, which expects no header
@@ -156,26 +156,26 @@ def target_of(pool: Pool, backend: Backend, context: ssl.SSLContext | None) -> T
     return made._replace(encryption=BackendTls(settings, made.context, resumes=False))
 
 
-def _target_of(pool: Pool, backend: Backend, context: ssl.SSLContext | None) -> Target:
+def _target_of(pool: PoolConfig, backend: Backend, context: ssl.SSLContext | None) -> ProbeTarget:
     health = pool.health
     port = health.port or backend.port
     if health.type == "tcp":
-        return Target(backend.ip, port, health.timeout)
+        return ProbeTarget(backend.ip, port, health.timeout)
     server_name = (pool.tls.server_name if pool.tls else None) or backend.host.removesuffix(".")
     protocol = pool.protocol if pool.tls is not None or pool.protocol == "h2" else "http/1.1"
     if health.type == "tls":
-        return Target(backend.ip, port, health.timeout, context=context, server_name=server_name, protocol=protocol)
+        return ProbeTarget(backend.ip, port, health.timeout, context=context, server_name=server_name, protocol=protocol)
     host = health.host or (UNIX_HOST if backend.written.path else str(Address(backend.host.removesuffix("."), port)))
     if health.type == "grpc":
         fields = (("Content-Type", "application/grpc"), ("TE", "trailers"))
         request = health_check.request("POST", grpc_health.PATH, host, fields)
         question = grpc_health.question(health.service or "")
-        return Target(
+        return ProbeTarget(
             backend.ip, port, health.timeout, request, context=context, server_name=server_name, protocol="h2", message=question
         )  # fmt: skip
     request = health_check.request(health.method, health.path, host, health.headers)
     body = None if health.body is None else health.body.encode()
     line_feeds = "bare_lf" in pool.tolerate
-    return Target(
+    return ProbeTarget(
         backend.ip, port, health.timeout, request, health.expect, context, server_name, body, line_feeds, protocol
     )  # fmt: skip

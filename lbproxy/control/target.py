@@ -8,7 +8,7 @@ from typing import NamedTuple
 from lbproxy.tls.backend_tls import BackendTls
 
 
-class Target(NamedTuple):
+class ProbeTarget(NamedTuple):
     """What to probe and what to expect."""
 
     ip: str

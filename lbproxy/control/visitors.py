@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 Task = TypeVar("Task")
 
 
-class Stage(IntEnum):
+class VisitorStage(IntEnum):
     """What a connection is at; the lower gives way first."""
 
     ANSWERED = 0  # all is sent; its peer may close when it likes
@@ -29,7 +29,7 @@ class Visitor(Generic[Task]):
 
     def __init__(self, task: Task) -> None:
         self.task = task
-        self.stage = Stage.SILENT
+        self.stage = VisitorStage.SILENT
 
     def __repr__(self) -> str:
         return f"<Visitor {self.stage.name.lower()}>"

@@ -9,7 +9,7 @@ from gevent.pool import Group
 
 from lbproxy.balance.backend import Backend
 from lbproxy.balance.endpoints import NOWHERE, endpoints_of_text, relocate
-from lbproxy.config.model import Pool
+from lbproxy.config.model import PoolConfig
 from lbproxy.config.units import parse_backend_address
 from lbproxy.control.backend_health import BackendHealth
 from lbproxy.control.outlier_watch import OutlierWatch, WatchedBackend
@@ -22,7 +22,7 @@ from lbproxy.observe.log import get_logger
 from lbproxy.tls.pool_files import context_from
 
 
-class Watch:
+class BackendWatch:
     """Keeps the handover's backends up to date. Its greenlets are the group's."""
 
     def __init__(self, handover: Handover, group: Group, report: Callable[[HealthChanged], None]) -> None:
@@ -83,7 +83,7 @@ class Watch:
 
         return doubt_the_others
 
-    def _begin(self, pool: Pool, backends: tuple[Backend, ...], *, newcomers: bool) -> dict[int, Prober]:
+    def _begin(self, pool: PoolConfig, backends: tuple[Backend, ...], *, newcomers: bool) -> dict[int, Prober]:
         """Watch these and no others of the pool; the probers, by slot, of those that are new here and are to be probed."""
         probers = {}
         for backend in backends:

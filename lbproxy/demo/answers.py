@@ -9,7 +9,7 @@ from http import HTTPStatus
 from tempfile import SpooledTemporaryFile
 
 from lbproxy.config.model import MIB
-from lbproxy.demo.requests import BLOCK, BadRequest, Exchange
+from lbproxy.demo.requests import BLOCK, BadRequest, DemoExchange
 
 TEXT = "text/plain; charset=utf-8"
 PATTERN = bytes(range(256)) * 256
@@ -20,7 +20,7 @@ LONGEST_SLEEP_MS = 600_000
 
 USAGE = "GET /slow?ms=500 · /status/503 · /bytes/1000000 · /headers (JSON) · POST /echo\n"
 
-Answer = Callable[[Exchange], Awaitable[None]]
+Answer = Callable[[DemoExchange], Awaitable[None]]
 
 
 def _number(text: str, most: int, name: str) -> int:
@@ -29,11 +29,11 @@ def _number(text: str, most: int, name: str) -> int:
     return int(text)
 
 
-def _second_part(exchange: Exchange) -> str:
+def _second_part(exchange: DemoExchange) -> str:
     return exchange.request.path.split("/", 2)[2] if exchange.request.path.count("/") > 1 else ""
 
 
-async def hello(exchange: Exchange) -> None:
+async def hello(exchange: DemoExchange) -> None:
     """Who answers, and what it was asked: proof of who got the request and of what the proxy made of it."""
     request = exchange.request
     head = "".join(f"    {name}: {value}\n" for name, value in request.fields)
@@ -42,13 +42,13 @@ async def hello(exchange: Exchange) -> None:
     await exchange.answer(200, TEXT, text.encode("utf-8"))
 
 
-async def slow(exchange: Exchange) -> None:
+async def slow(exchange: DemoExchange) -> None:
     """/slow?ms=N: the usual answer, later."""
     await asyncio.sleep(_number(exchange.request.query("ms") or "1000", LONGEST_SLEEP_MS, "ms") / 1000)
     await hello(exchange)
 
 
-async def status(exchange: Exchange) -> None:
+async def status(exchange: DemoExchange) -> None:
     """/status/NNN: that status."""
     code = _number(_second_part(exchange), 599, "the status")
     if code < 200:
@@ -56,7 +56,7 @@ async def status(exchange: Exchange) -> None:
     await exchange.answer(code, TEXT, f"{code} from backend {exchange.who}\n".encode())
 
 
-async def count_bytes(exchange: Exchange) -> None:
+async def count_bytes(exchange: DemoExchange) -> None:
     """/bytes/N: N bytes, streamed."""
     left = _number(_second_part(exchange), MOST_BYTES, "the count of bytes")
     await exchange.discard_body()
@@ -67,7 +67,7 @@ async def count_bytes(exchange: Exchange) -> None:
         left -= len(block)
 
 
-async def echo(exchange: Exchange) -> None:
+async def echo(exchange: DemoExchange) -> None:
     """/echo: the body back, framed as it came.
 
     All of it is taken first (beyond a MiB into a temporary file): a client that reads nothing before it has sent everything would
@@ -91,7 +91,7 @@ async def echo(exchange: Exchange) -> None:
             await exchange.send(b"0\r\n\r\n")
 
 
-async def headers(exchange: Exchange) -> None:
+async def headers(exchange: DemoExchange) -> None:
     """/headers: what came, as JSON."""
     request = exchange.request
     told = {"backend": exchange.who, "method": request.method, "target": request.target, "headers": request.fields}

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from typing import NamedTuple, NoReturn
 
 from lbproxy.config.model import Address
-from lbproxy.demo.respond import Listening, listen_on, serve
+from lbproxy.demo.respond import DemoPort, listen_on, serve
 from lbproxy.errors import StartError
 
 TERMINAL_SIGNALS = (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
@@ -26,7 +26,7 @@ class DemoBackend(NamedTuple):
     pid: int
 
 
-def listen_nearby(wanted: Address, tries: int = 100) -> tuple[Address, Listening]:
+def listen_nearby(wanted: Address, tries: int = 100) -> tuple[Address, DemoPort]:
     """Listen on the wanted port, or on the first free one above it. Raises StartError."""
     for port in range(wanted.port, min(wanted.port + tries, 65536)):
         address = Address(wanted.host, port)
@@ -38,7 +38,7 @@ def listen_nearby(wanted: Address, tries: int = 100) -> tuple[Address, Listening
     raise StartError(f"no free port from {wanted.port} on {wanted.host} within {tries}")
 
 
-def start_backends(opened: Iterable[tuple[Address, Listening]]) -> list[DemoBackend]:
+def start_backends(opened: Iterable[tuple[Address, DemoPort]]) -> list[DemoBackend]:
     """A process for each; the sockets are closed here. Call before any thread runs. They end with this process and its children."""
     lifeline, held = os.pipe()  # `held` stays open, and its copies in every child of ours, until the last of us ends
     backends = []
@@ -49,7 +49,7 @@ def start_backends(opened: Iterable[tuple[Address, Listening]]) -> list[DemoBack
     return backends
 
 
-def _fork_twice(listening: Listening, lifeline: int, held: int) -> int:
+def _fork_twice(listening: DemoPort, lifeline: int, held: int) -> int:
     """The pid of the process that serves."""
     told, tell = os.pipe()
     child = os.fork()
@@ -70,7 +70,7 @@ def _fork_twice(listening: Listening, lifeline: int, held: int) -> int:
     return pid
 
 
-def _serve_until_orphaned(listening: Listening, lifeline: int) -> NoReturn:
+def _serve_until_orphaned(listening: DemoPort, lifeline: int) -> NoReturn:
     code = 1
     try:
         serve([listening], lifeline)

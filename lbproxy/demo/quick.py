@@ -9,14 +9,26 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from lbproxy.config.model import Address, Backend, Certificate, Config, Health, Limits, Listen, Log, Pool, Process, Route
-from lbproxy.config.units import Refused, parse_name
+from lbproxy.config.model import (
+    Address,
+    BackendConfig,
+    CertificateConfig,
+    Config,
+    HealthConfig,
+    LimitsConfig,
+    ListenConfig,
+    LogConfig,
+    PoolConfig,
+    ProcessConfig,
+    RouteConfig,
+)
+from lbproxy.config.units import ValueRefused, parse_name
 from lbproxy.errors import StartError
 from lbproxy.tls.selfsigned import SelfSigned
 
 POOL = "quick"
 ANY = ("0.0.0.0", "::")
-CHECKS = Health(interval=1.0, fast_interval=0.5, down_interval=1.0)
+CHECKS = HealthConfig(interval=1.0, fast_interval=0.5, down_interval=1.0)
 """Quicker than by default: somebody is watching."""
 
 
@@ -24,12 +36,12 @@ def quick_config(listen: Address, backends: Sequence[Address], certificate: Self
     """TLS on `listen`, every request to the least busy of `backends`. Quiet: problems only, no access log."""
     return Config(
         source="",
-        listen=(Listen(listen, (Certificate(certificate.cert, certificate.key),)),),
-        routes=(Route(POOL),),
-        pools=(Pool(POOL, tuple(Backend(address) for address in backends), health=CHECKS),),
-        proxy=Process(workers=workers, drain_timeout=5.0),
-        log=Log(level="warning", access="off"),
-        limits=Limits(connections_per_worker=4096),  # within the usual hard limit on open files
+        listen=(ListenConfig(listen, (CertificateConfig(certificate.cert, certificate.key),)),),
+        routes=(RouteConfig(POOL),),
+        pools=(PoolConfig(POOL, tuple(BackendConfig(address) for address in backends), health=CHECKS),),
+        proxy=ProcessConfig(workers=workers, drain_timeout=5.0),
+        log=LogConfig(level="warning", access="off"),
+        limits=LimitsConfig(connections_per_worker=4096),  # within the usual hard limit on open files
     )
 
 
@@ -38,7 +50,7 @@ def certificate_names(listen: Address) -> list[str]:
     names = ["localhost", "127.0.0.1", "::1"]
     try:
         names.append(parse_name(socket.gethostname()))
-    except Refused:
+    except ValueRefused:
         pass  # a host name that is no DNS name cannot stand in a certificate
     if listen.host not in ANY:
         names.append(listen.host)

@@ -33,7 +33,7 @@ class BadRequest(Exception):
         return f"HTTP/1.1 {self.status.value} {self.status.phrase}\r\n{fields}".encode("latin-1") + body
 
 
-class Request(NamedTuple):
+class DemoRequest(NamedTuple):
     """The head of a request, taken apart."""
 
     method: str
@@ -59,7 +59,7 @@ class Request(NamedTuple):
         return [value for key, value in self.fields if key.lower() == name]
 
 
-async def read_request(reader: asyncio.StreamReader) -> Request | None:
+async def read_request(reader: asyncio.StreamReader) -> DemoRequest | None:
     """The next head; None when the client is done. Raises BadRequest."""
     try:
         head = await reader.readuntil(b"\r\n\r\n")
@@ -72,7 +72,7 @@ async def read_request(reader: asyncio.StreamReader) -> Request | None:
     return parse_head(head)
 
 
-def parse_head(head: bytes) -> Request:
+def parse_head(head: bytes) -> DemoRequest:
     """A head with its empty line. Raises BadRequest."""
     first, *lines = head[:-4].decode("latin-1").split("\r\n")
     words = first.split(" ")
@@ -84,13 +84,13 @@ def parse_head(head: bytes) -> Request:
         if not colon or not _TOKEN.match(name) or "\n" in value or "\r" in value or "\0" in value:
             raise BadRequest(HTTPStatus.BAD_REQUEST, "a malformed field")
         fields.append((name, value.strip(" \t")))
-    request = Request(words[0], words[1], words[2], fields, 0, True)
+    request = DemoRequest(words[0], words[1], words[2], fields, 0, True)
     options = {option.strip().lower() for value in request.values("connection") for option in value.split(",")}
     keep_alive = "close" not in options if words[2] == "HTTP/1.1" else "keep-alive" in options
     return request._replace(length=_body_length(request), keep_alive=keep_alive)
 
 
-def _body_length(request: Request) -> int | None:
+def _body_length(request: DemoRequest) -> int | None:
     """Where the body ends (RFC 9112 section 6); both framings at once are how requests are smuggled, so they are refused."""
     lengths, codings = request.values("content-length"), request.values("transfer-encoding")
     if codings:
@@ -104,10 +104,12 @@ def _body_length(request: Request) -> int | None:
     return int(lengths[0])
 
 
-class Exchange:
+class DemoExchange:
     """One request that is being answered, and the body that it brings."""
 
-    def __init__(self, request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, who: str, number: int) -> None:
+    def __init__(
+        self, request: DemoRequest, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, who: str, number: int
+    ) -> None:
         self.request = request
         self.who = who
         self.number = number

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from lbproxy.config.model import Address
 from lbproxy.demo.answers import ROUTES, hello
-from lbproxy.demo.requests import BadRequest, Exchange, read_request
+from lbproxy.demo.requests import BadRequest, DemoExchange, read_request
 from lbproxy.errors import StartError
 
 MOST_CONNECTIONS = 4096
@@ -26,14 +26,14 @@ IDLE = 300.0
 """Seconds for the next head to be complete: longer than any proxy keeps an idle connection, so that the proxy closes first."""
 
 
-class Listening(NamedTuple):
+class DemoPort(NamedTuple):
     """A port of ours, open."""
 
     name: str
     socket: socket.socket
 
 
-def listen_on(address: Address) -> Listening:
+def listen_on(address: Address) -> DemoPort:
     """Bind and listen. Raises StartError in words to act on."""
     opened = socket.socket(socket.AF_INET6 if ":" in address.host else socket.AF_INET)
     opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -44,7 +44,7 @@ def listen_on(address: Address) -> Listening:
         opened.close()
         raise StartError(f"cannot listen on {address}: {_why(error)}") from error
     opened.setblocking(False)
-    return Listening(str(address), opened)
+    return DemoPort(str(address), opened)
 
 
 def _why(error: OSError) -> str:
@@ -56,7 +56,7 @@ def _why(error: OSError) -> str:
     return words.get(error.errno or 0, error.strerror or str(error))
 
 
-class Backend:
+class DemoServer:
     """One port's server and its count of answers."""
 
     def __init__(self, name: str) -> None:
@@ -90,7 +90,7 @@ class Backend:
         if request is None:
             return False
         self.answers += 1
-        exchange = Exchange(request, reader, writer, f"{self.name} (pid {os.getpid()})", self.answers)
+        exchange = DemoExchange(request, reader, writer, f"{self.name} (pid {os.getpid()})", self.answers)
         try:
             await ROUTES.get(request.path.split("/", 2)[1], hello)(exchange)
             await exchange.discard_body()
@@ -101,7 +101,7 @@ class Backend:
         return exchange.keep_alive
 
 
-async def _serve(listening: Sequence[Listening], orphaned: int | None) -> None:
+async def _serve(listening: Sequence[DemoPort], orphaned: int | None) -> None:
     loop = asyncio.get_running_loop()
     over = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, over.set)
@@ -110,10 +110,10 @@ async def _serve(listening: Sequence[Listening], orphaned: int | None) -> None:
     else:
         loop.add_reader(orphaned, over.set)
     for name, opened in listening:
-        await asyncio.start_server(Backend(name).converse, sock=opened, limit=HEAD_LIMIT)
+        await asyncio.start_server(DemoServer(name).converse, sock=opened, limit=HEAD_LIMIT)
     await over.wait()
 
 
-def serve(listening: Sequence[Listening], orphaned: int | None = None) -> None:
+def serve(listening: Sequence[DemoPort], orphaned: int | None = None) -> None:
     """Answer until SIGTERM; and until SIGINT or, when given, until `orphaned` (the read end of a pipe) comes to its end."""
     asyncio.run(_serve(listening, orphaned))

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from ipaddress import IPv6Address, ip_address
 from typing import NamedTuple
 
-from lbproxy.config.model import AddressList, Network
+from lbproxy.config.model import AddressListConfig, Network
 
 _MAPPED = 0xFFFF << 32
 """Where ::ffff:0:0/96 begins."""
@@ -94,7 +94,7 @@ class AddressRule:
         self._deny = NetworkSet(deny)
 
     @classmethod
-    def of(cls, lists: AddressList) -> AddressRule:
+    def of(cls, lists: AddressListConfig) -> AddressRule:
         """What a listener or a route says, its files included."""
         return cls((*lists.allow, *lists.allow_listed), (*lists.deny, *lists.deny_listed))
 

@@ -15,12 +15,12 @@ SIZE = 384
 """Bytes of a key that is remembered: its numbers, the site, the place of both in a memory."""
 
 
-class Key(NamedTuple):
+class LimitKey(NamedTuple):
     place: int  # any number from 0; a table takes it modulo its size
     tag: int  # 1 to 2**63 - 1
 
 
-class Keys:
+class LimitKeys:
     """The keys of one limit's clients."""
 
     __slots__ = ("_budget", "_known", "_seed")
@@ -29,15 +29,15 @@ class Keys:
         """`limit`: its name, the same over reloads and different from every other's; `budget`: for keys that are remembered."""
         self._seed = blake2b(limit.encode() + b"\0", digest_size=16, key=secret, person=b"lbproxy limits")
         self._budget = budget
-        self._known: dict[bytes, Key] = budget.draws({})
+        self._known: dict[bytes, LimitKey] = budget.draws({})
 
-    def of(self, site: bytes) -> Key:
+    def of(self, site: bytes) -> LimitKey:
         """The key of a client (see addresses.Client.site)."""
         key = self._known.get(site)
         if key is None:
             digest = self._seed.copy()
             digest.update(site)
             raw = digest.digest()
-            key = Key(int.from_bytes(raw[:4], "big"), (int.from_bytes(raw[8:], "big") >> 1) or 1)
+            key = LimitKey(int.from_bytes(raw[:4], "big"), (int.from_bytes(raw[8:], "big") >> 1) or 1)
             self._budget.keep(self._known, site, key, SIZE)
         return key

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple
 
-from lbproxy.config.model import ClientLimit, Rate
+from lbproxy.config.model import ClientLimitConfig, Rate
 from lbproxy.filter.counts import REFUSED, CountTable
-from lbproxy.filter.keys import Keys
+from lbproxy.filter.keys import LimitKeys
 from lbproxy.filter.rates import RateTable
 from lbproxy.remembered import Budget
 
@@ -23,7 +23,7 @@ def interval_of(rate: Rate) -> int:
     return -(-rate.period * SECOND // rate.amount)
 
 
-class Memory(NamedTuple):
+class LimiterMemory(NamedTuple):
     """What all limits of one worker share."""
 
     rates: RateTable
@@ -36,7 +36,7 @@ class Memory(NamedTuple):
     """For what is remembered of clients."""
 
 
-class Ticket:
+class LimitTicket:
     """Something under way is counted, until `release`, exactly once."""
 
     __slots__ = ("_counts", "_place", "_tag")
@@ -50,7 +50,7 @@ class Ticket:
         self._counts.give(self._place, self._tag)
 
 
-class Refused(NamedTuple):
+class OverLimit(NamedTuple):
     wait: int
     """Nanoseconds until there is a token again; 0: it is no question of time, too much is under way."""
 
@@ -60,15 +60,15 @@ class Limiter:
 
     __slots__ = ("_burst", "_concurrency", "_interval", "_keys", "_memory")
 
-    def __init__(self, name: str, limit: ClientLimit, memory: Memory) -> None:
+    def __init__(self, name: str, limit: ClientLimitConfig, memory: LimiterMemory) -> None:
         """`name`: the same over reloads, so that clients begin with what they had, and different from every other limit's."""
         self._interval = 0 if limit.rate is None else interval_of(limit.rate)
         self._burst = limit.burst or (0 if limit.rate is None else limit.rate.amount)
         self._concurrency = limit.concurrency
-        self._keys = Keys(memory.secret, name, memory.budget)
+        self._keys = LimitKeys(memory.secret, name, memory.budget)
         self._memory = memory
 
-    def take(self, site: bytes, now: int) -> Ticket | Refused | None:
+    def take(self, site: bytes, now: int) -> LimitTicket | OverLimit | None:
         """One more of this client (see addresses.Client.site). `now`: monotonic nanoseconds, of a clock that all processes share.
 
         A Ticket is to be released when it is over; None: nothing to release.
@@ -79,12 +79,12 @@ class Limiter:
             if self._concurrency:
                 counted = memory.counts.take(place, tag, self._concurrency, memory.counting())
                 if counted == REFUSED:
-                    return Refused(0)
+                    return OverLimit(0)
             if self._interval:
                 wait = memory.rates.take(place, tag, now, self._interval, self._burst)
         if not self._concurrency:
-            return Refused(wait) if wait else None
+            return OverLimit(wait) if wait else None
         if wait:
             memory.counts.give(counted, tag)
-            return Refused(wait)
-        return Ticket(memory.counts, counted, tag)
+            return OverLimit(wait)
+        return LimitTicket(memory.counts, counted, tag)

@@ -37,7 +37,7 @@ class OutlierState(IntEnum):
     TRIAL = 2
 
 
-class Rules(NamedTuple):
+class OutlierRules(NamedTuple):
     """The settings of [pool.NAME.outlier]; times are in seconds."""
 
     consecutive: int = 5
@@ -79,7 +79,7 @@ class OutlierChange(NamedTuple):
     why: str
 
 
-class Record:
+class OutlierRecord:
     """What is known of one backend's answers. Times are monotonic seconds."""
 
     def __init__(self, counts: Counts, state: OutlierState = OutlierState.FIT, until: float = 0.0, ejections: int = 0) -> None:
@@ -135,7 +135,7 @@ class Record:
 class OutlierDetector:
     """Compares the backends of one pool by their `records`."""
 
-    def __init__(self, rules: Rules, records: Sequence[Record]) -> None:
+    def __init__(self, rules: OutlierRules, records: Sequence[OutlierRecord]) -> None:
         self._rules = rules
         self.records = records
 
@@ -161,7 +161,7 @@ class OutlierDetector:
         """Good answers, or those of others, may change something at the next look: one is on trial, or fails often enough."""
         return any(record.state is OutlierState.TRIAL or self._suspect(record) for record in self.records)
 
-    def _suspect(self, record: Record) -> bool:
+    def _suspect(self, record: OutlierRecord) -> bool:
         rules = self._rules
         answers, bad = record.recent()
         if record.state is not OutlierState.FIT or not bad:
@@ -169,7 +169,9 @@ class OutlierDetector:
         often = bool(rules.rate) and (bad * 100 >= rules.rate * answers or record.bad >= rules.requests)
         return often or (bool(rules.consecutive) and record.streak >= rules.consecutive)
 
-    def _change(self, index: int, record: Record, good: int, failed: int, up: Sequence[bool], now: float) -> OutlierChange | None:
+    def _change(
+        self, index: int, record: OutlierRecord, good: int, failed: int, up: Sequence[bool], now: float
+    ) -> OutlierChange | None:
         if record.state is OutlierState.EJECTED:
             over = now >= record.until
             return OutlierChange(index, OutlierState.TRIAL, "its time is over: one request at a time") if over else None
@@ -182,7 +184,7 @@ class OutlierDetector:
             return None
         return self._eject(index, record, why, now)
 
-    def _tried(self, index: int, record: Record, good: int, failed: int, now: float) -> OutlierChange | None:
+    def _tried(self, index: int, record: OutlierRecord, good: int, failed: int, now: float) -> OutlierChange | None:
         if failed:
             return self._eject(index, record, "failed again when it was tried", now)
         if self._rules.rate and record.bad >= TRIAL_PASSES and self._worse(index, record.bad, record.bad):
@@ -193,7 +195,7 @@ class OutlierDetector:
         record.fit_since = now
         return OutlierChange(index, OutlierState.FIT, f"{record.passes} requests passed")
 
-    def _guilty(self, index: int, record: Record) -> str:
+    def _guilty(self, index: int, record: OutlierRecord) -> str:
         """Why it should be ejected; "": it should not."""
         rules = self._rules
         if rules.consecutive and record.streak >= rules.consecutive:
@@ -216,7 +218,7 @@ class OutlierDetector:
         fit = [at for at, record in enumerate(self.records) if at != index and up[at] and record.state is OutlierState.FIT]
         return bool(fit) and (out + 1) * 100 <= self._rules.share * len(self.records)
 
-    def _eject(self, index: int, record: Record, why: str, now: float) -> OutlierChange:
+    def _eject(self, index: int, record: OutlierRecord, why: str, now: float) -> OutlierChange:
         record.ejections += 1
         seconds = min(self._rules.base * record.ejections, self._rules.longest)
         record.until = now + seconds

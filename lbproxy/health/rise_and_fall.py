@@ -20,7 +20,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import NamedTuple
 
-from lbproxy.health.outcome import Finding
+from lbproxy.health.outcome import ProbeFinding
 
 
 class CheckState(IntEnum):
@@ -62,7 +62,7 @@ class RiseAndFall:
         self.state = CheckState.UNKNOWN
         self._streak = 0
 
-    def observe(self, finding: Finding) -> CheckChange | None:
+    def observe(self, finding: ProbeFinding) -> CheckChange | None:
         """Count one finding; the change if it changed the state."""
         said = CheckState.UP if finding.passed else CheckState.DOWN
         if self.state is said:
@@ -78,7 +78,7 @@ class RiseAndFall:
         return change
 
 
-def _why(finding: Finding, streak: int) -> str:
+def _why(finding: ProbeFinding, streak: int) -> str:
     if finding.passed:
         return f"{streak} checks in a row passed" if streak > 1 else "the check passed"
     return f"{finding} ({streak} checks in a row)" if streak > 1 else str(finding)

@@ -31,7 +31,7 @@ _LENGTH = line_finder((b"content-length",))
 _COOKIES = line_finder((b"set-cookie",))
 
 
-class Question(NamedTuple):
+class AuthorizationQuestion(NamedTuple):
     """What is asked of each request of a route, as the configuration has it."""
 
     path: bytes
@@ -61,7 +61,7 @@ class Question(NamedTuple):
             b"\r\nX-Original-Method: ", head.method, b"\r\nX-Original-URL: ", scheme, b"://", authority, head.target, VIA, END,
         ))  # fmt: skip
 
-    def verdict(self, answer: ResponseHead, body: bytes) -> Verdict:
+    def verdict(self, answer: ResponseHead, body: bytes) -> AuthorizationVerdict:
         """What an answer below 500 means."""
         cookies = b"".join(_lines(answer, _COOKIES))
         if answer.status >= 300:
@@ -69,10 +69,10 @@ class Question(NamedTuple):
             block = head[head.find(b"\r\n") : -4]
             block = cut(block, block.lower(), _LENGTH)
             lines = block if answer.status == 304 else block + b"\r\nContent-Length: %d" % len(body)
-            return Verdict(answer.status, lines, body, b"", cookies, "", answer.undated)
+            return AuthorizationVerdict(answer.status, lines, body, b"", cookies, "", answer.undated)
         copied = b"".join(dict.fromkeys(_lines(answer, _named(self.copy)))) if self.copy else b""  # LemonLDAP says each twice
         user = next(values(answer, self.user.lower().encode("ascii")), b"") if self.user else b""
-        return Verdict(answer.status, b"", b"", copied, cookies, user.decode("latin-1"), False)
+        return AuthorizationVerdict(answer.status, b"", b"", copied, cookies, user.decode("latin-1"), False)
 
 
 def _lines(answer: ResponseHead, finder: re.Pattern[bytes]) -> list[bytes]:
@@ -86,7 +86,7 @@ def _named(names: tuple[str, ...]) -> re.Pattern[bytes]:
     return line_finder(tuple(name.lower().encode("ascii") for name in names))
 
 
-class Verdict(NamedTuple):
+class AuthorizationVerdict(NamedTuple):
     """What somebody said who was asked about a request."""
 
     status: int

@@ -35,7 +35,7 @@ _KEPT_BYTES = 1024 * 1024
 _MOST_FIELDS = 1_000_000  # it was counted when it came
 
 
-class Verdict(IntEnum):
+class Compressible(IntEnum):
     """What an answer may be, whoever wants it."""
 
     AS_IT_IS = 0
@@ -100,22 +100,22 @@ class Types:
         return kind[: kind.find(b"/") + 1] in self._families and kind not in STREAMS and not kind.startswith(_GRPC)
 
 
-def judge(request: RequestHead, answer: ResponseHead, coding: bytes, types: Types, least: int) -> Verdict:
+def judge(request: RequestHead, answer: ResponseHead, coding: bytes, types: Types, least: int) -> Compressible:
     """`coding`: what the client wants; `least`: bytes below which nothing is gained."""
     if answer.status == 304:  # says no type as a rule, and has to vary as the answer did that it stands for (RFC 9110 15.4.5)
         said = types.has(answer) or b"\r\ncontent-type:" not in answer.lowered
-        return Verdict.VARIES if said else Verdict.AS_IT_IS
+        return Compressible.VARIES if said else Compressible.AS_IT_IS
     if answer.status < 200 or answer.status in (204, 205) or not types.has(answer):
-        return Verdict.AS_IT_IS
+        return Compressible.AS_IT_IS
     if answer.status == 206:
-        return Verdict.VARIES
+        return Compressible.VARIES
     if 0 <= answer.body < least and request.method != b"HEAD":
-        return Verdict.AS_IT_IS
+        return Compressible.AS_IT_IS
     if _KEPT.search(answer.lowered) is not None or _untouched(answer):
-        return Verdict.AS_IT_IS
+        return Compressible.AS_IT_IS
     if not coding or request.method == b"HEAD" or _ranged(request) or _untouched(request):
-        return Verdict.VARIES
-    return Verdict.COMPRESS
+        return Compressible.VARIES
+    return Compressible.COMPRESS
 
 
 def whole(request: RequestHead) -> bool:
@@ -145,7 +145,7 @@ class Recoded(NamedTuple):
     out: bytes
 
 
-class Heads:
+class CompressedHeads:
     """Heads of compressed answers, remembered: backends repeat themselves."""
 
     __slots__ = ("_budget", "_known")

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
-from lbproxy.config.model import Match
+from lbproxy.config.model import MatchConfig
 from lbproxy.errors import RequestError
 from lbproxy.globs import Glob
 from lbproxy.http.fields import values
@@ -25,7 +25,7 @@ MOST_VALUES = 256
 """Of one field, lists taken apart, or of one name in the query. Each is compared with each pattern of each condition."""
 
 
-class Asked:
+class ConditionRequest:
     """A request as conditions look at it: what they need of it is worked out once, when the first one asks."""
 
     __slots__ = ("_fields", "_query", "head", "twins")
@@ -97,7 +97,7 @@ class Conditions:
 
     __slots__ = ("_fields", "_glob", "_methods", "_query", "_regex")
 
-    def __init__(self, match: Match) -> None:
+    def __init__(self, match: MatchConfig) -> None:
         """But for `exact`, which is the router's to look up. Raises regex.Unavailable, regex.Malformed."""
         self._methods = frozenset(method.encode() for method in match.all_methods)
         self._glob = None if match.glob is None else Glob(match.glob.encode())
@@ -107,7 +107,7 @@ class Conditions:
         ]
         self._query = [_Patterns(name.encode(), [text.encode() for text in texts]) for name, texts in match.query]
 
-    def met(self, asked: Asked) -> bool:
+    def met(self, asked: ConditionRequest) -> bool:
         """Whether the request meets all of them. Raises RequestError(400) where that cannot be told."""
         head = asked.head
         if self._methods and head.method not in self._methods:
@@ -121,6 +121,6 @@ class Conditions:
         )
 
 
-def conditions_of(match: Match) -> Conditions | None:
+def conditions_of(match: MatchConfig) -> Conditions | None:
     """None where host, path and `exact` are all there is."""
-    return None if match == Match(exact=match.exact) else Conditions(match)
+    return None if match == MatchConfig(exact=match.exact) else Conditions(match)

@@ -15,13 +15,13 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from lbproxy.config.model import TELLTALES, HeaderRules
+from lbproxy.config.model import TELLTALES, HeaderRulesConfig
 from lbproxy.http.forwarding import cut, with_twins, without
 from lbproxy.http.grammar import END, line_finder
 from lbproxy.http.message import ResponseHead
 from lbproxy.http.prefix import Prefix
 from lbproxy.http.trailers import Trailers
-from lbproxy.http.variables import CHANGING, Facts, Template, template
+from lbproxy.http.variables import CHANGING, RequestFacts, Template, template
 
 
 class Folded(NamedTuple):
@@ -35,7 +35,7 @@ class Folded(NamedTuple):
     """(name, old, new): values of what came that begin with `old` begin with `new` then."""
 
 
-def fold(tables: Iterable[HeaderRules]) -> Folded:
+def fold(tables: Iterable[HeaderRulesConfig]) -> Folded:
     """One table after another: a later one also takes away what an earlier one has put on."""
     drops: dict[str, None] = {}
     lines: list[tuple[str, str]] = []
@@ -75,7 +75,7 @@ def _plain(name: str) -> str:
     return name.replace("_", "-").replace(".", "-")
 
 
-def telltales(tables: Sequence[HeaderRules]) -> tuple[str, ...]:
+def telltales(tables: Sequence[HeaderRulesConfig]) -> tuple[str, ...]:
     """What is removed from responses though no rule says so: lower-case names, without those that one of the tables keeps."""
     kept = {name for rules in tables for name in rules.keep}
     return tuple(name.lower() for name in TELLTALES if name not in kept)
@@ -85,7 +85,7 @@ class _Line(NamedTuple):
     name: bytes
     value: Template
 
-    def render(self, facts: Facts) -> bytes:
+    def render(self, facts: RequestFacts) -> bytes:
         """A field line with its CRLF in front, or b"" when there is nothing to say."""
         value = self.value.render(facts)
         return b"\r\n%b: %b" % (self.name, value) if value else b""
@@ -110,7 +110,7 @@ class _Swap:
         self._pattern = re.compile(rb"(\r\n(?i:" + re.escape(name.encode("ascii")) + rb"):[ \t]*+)(?:" + fronts + rb")")
         self._values = [template(new) for _, new in pairs]
 
-    def apply(self, block: bytes, facts: Facts | None) -> bytes:
+    def apply(self, block: bytes, facts: RequestFacts | None) -> bytes:
         """`facts`: None where the values have no variables."""
 
         def put(found: re.Match[bytes]) -> bytes:
@@ -142,7 +142,7 @@ class RequestEdits:
         self.steady = not any(CHANGING & set(value.names) for value in values)
         """The same head of the same connection becomes the same again."""
 
-    def apply(self, sent: bytes, facts: Facts) -> bytes:
+    def apply(self, sent: bytes, facts: RequestFacts) -> bytes:
         """`sent`: a whole head for the backend, from the request line to the empty line."""
         end = sent.find(b"\r\n")
         block = sent[end:-4]
@@ -167,7 +167,7 @@ class PrefixedEdits:
         self.says_host = edits is not None and edits.says_host
         self.steady = edits is None or edits.steady
 
-    def apply(self, sent: bytes, facts: Facts) -> bytes:
+    def apply(self, sent: bytes, facts: RequestFacts) -> bytes:
         """See RequestEdits."""
         sent = self._prefix.request(sent, self._says_prefix)
         return sent if self._edits is None else self._edits.apply(sent, facts)
@@ -232,7 +232,7 @@ class VaryingLines:
     def __len__(self) -> int:
         return len(self._lines)
 
-    def render(self, facts: Facts) -> bytes:
+    def render(self, facts: RequestFacts) -> bytes:
         """Each with its CRLF in front."""
         return b"".join([line.render(facts) for line in self._lines])
 

@@ -19,7 +19,7 @@ from lbproxy.http.message import RequestHead, ResponseHead
 from lbproxy.http.trailers import Trailers
 
 
-class Code(IntEnum):
+class GrpcCode(IntEnum):
     """How a call ended (doc/statuscodes.md)."""
 
     OK = 0
@@ -41,29 +41,29 @@ class Code(IntEnum):
     UNAUTHENTICATED = 16
 
 
-UNHEARD = len(Code)
+UNHEARD = len(GrpcCode)
 """Of calls that ended without a word about how, or with one that is none."""
 
 _OF_STATUS = {
-    401: Code.UNAUTHENTICATED,
-    403: Code.PERMISSION_DENIED,
-    404: Code.UNIMPLEMENTED,
-    405: Code.UNIMPLEMENTED,
-    501: Code.UNIMPLEMENTED,
+    401: GrpcCode.UNAUTHENTICATED,
+    403: GrpcCode.PERMISSION_DENIED,
+    404: GrpcCode.UNIMPLEMENTED,
+    405: GrpcCode.UNIMPLEMENTED,
+    501: GrpcCode.UNIMPLEMENTED,
     # Limits of ours. The mapping takes 429 for UNAVAILABLE, at which clients call again at once; who is over his limit should not.
-    413: Code.RESOURCE_EXHAUSTED,
-    414: Code.RESOURCE_EXHAUSTED,
-    429: Code.RESOURCE_EXHAUSTED,
-    431: Code.RESOURCE_EXHAUSTED,
-    408: Code.DEADLINE_EXCEEDED,
+    413: GrpcCode.RESOURCE_EXHAUSTED,
+    414: GrpcCode.RESOURCE_EXHAUSTED,
+    429: GrpcCode.RESOURCE_EXHAUSTED,
+    431: GrpcCode.RESOURCE_EXHAUSTED,
+    408: GrpcCode.DEADLINE_EXCEEDED,
     # No backend, or none that could be asked.
-    502: Code.UNAVAILABLE,
-    503: Code.UNAVAILABLE,
-    504: Code.DEADLINE_EXCEEDED,
+    502: GrpcCode.UNAVAILABLE,
+    503: GrpcCode.UNAVAILABLE,
+    504: GrpcCode.DEADLINE_EXCEEDED,
 }
 """All else is INTERNAL: a fault of the message, or one of ours."""
 _OF_REASON = {
-    "connect_timeout": Code.UNAVAILABLE,  # a 504, but no backend has heard of the call
+    "connect_timeout": GrpcCode.UNAVAILABLE,  # a 504, but no backend has heard of the call
 }
 
 _KIND = re.compile(rb"\r\ncontent-type:[ \t]*+(application/grpc(?:-web(?:-text)?)?(?:\+[a-z0-9.!#$&^_-]++)?)[ \t]*+(?=[;\r]|\Z)")
@@ -131,9 +131,9 @@ def code_behind(trailers: Trailers) -> int:
     return UNHEARD
 
 
-def code_of(status: int, reason: str) -> Code:
+def code_of(status: int, reason: str) -> GrpcCode:
     """What an answer of ours means to a gRPC client; `reason`: as the access log has it."""
-    return _OF_REASON.get(reason) or _OF_STATUS.get(status, Code.INTERNAL)
+    return _OF_REASON.get(reason) or _OF_STATUS.get(status, GrpcCode.INTERNAL)
 
 
 def said(code: int, reason: str) -> Trailers:

@@ -15,7 +15,7 @@ from lbproxy.http.grammar import END
 from lbproxy.http.h1.response import parse_response
 from lbproxy.http.h1.tolerance import Tolerance
 from lbproxy.http.message import FIELDS_KEPT, ResponseHead
-from lbproxy.http.prefix import Prefix, Request
+from lbproxy.http.prefix import Prefix, PrefixRequest
 from lbproxy.remembered import Budget
 
 HEADS_KEPT = 2 * 1024 * 1024
@@ -128,7 +128,7 @@ class HeadsLedBack(ResponseHeads):
 
     __slots__ = ("_heads", "_prefix", "request")
 
-    def __init__(self, heads: ResponseHeads, prefix: Prefix, request: Request) -> None:
+    def __init__(self, heads: ResponseHeads, prefix: Prefix, request: PrefixRequest) -> None:
         self._heads = heads
         self._prefix = prefix
         self.request = request

@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from lbproxy.config.model import PathRules
+from lbproxy.config.model import PathRulesConfig
 from lbproxy.http.grammar import END
 
 FORWARDED_PREFIX = b"X-Forwarded-Prefix"
@@ -35,7 +35,7 @@ _NAMED = re.compile(rb"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.(?!\d+\Z)[a-z0-9-]+\Z")
 """A host that may stand in a cookie's Domain: a name with a dot in it, which no address is."""
 
 
-class Request(NamedTuple):
+class PrefixRequest(NamedTuple):
     """What is to be known of the request that is answered."""
 
     authority: bytes
@@ -62,7 +62,7 @@ class Prefix:
 
     __slots__ = ("_hosts", "_names", "back", "front")
 
-    def __init__(self, rules: PathRules, names: Iterable[str] = ()) -> None:
+    def __init__(self, rules: PathRulesConfig, names: Iterable[str] = ()) -> None:
         """`names`: what the backends are called in their pool: hosts with ports."""
         self.front = rules.front.encode()
         self.back = rules.back.encode()
@@ -95,7 +95,7 @@ class Prefix:
 
     # ---------------------------------------------------------------- answers
 
-    def lead_back(self, raw: bytes, request: Request) -> bytes:
+    def lead_back(self, raw: bytes, request: PrefixRequest) -> bytes:
         """A whole head as it came from the backend, well-formed or not; the same object when nothing is to be done."""
         if _LINES.search(raw) is None:
             return raw
@@ -111,7 +111,7 @@ class Prefix:
 
         return _LINES.sub(line, raw)
 
-    def _url(self, url: bytes, request: Request) -> bytes:
+    def _url(self, url: bytes, request: PrefixRequest) -> bytes:
         absolute = _ABSOLUTE.match(url)
         if absolute is not None:
             front, authority, rest = absolute.groups()
@@ -145,7 +145,7 @@ class Prefix:
             led = b"/" + led
         return led if led[1:2] not in (b"/", b"\\") else b"/" + led.lstrip(b"/\\")
 
-    def _cookie(self, value: bytes, request: Request) -> bytes:
+    def _cookie(self, value: bytes, request: PrefixRequest) -> bytes:
         pair, *attributes = value.split(b";")
         fixed = pair.lstrip(b" \t").startswith(b"__Host-")  # RFC 6265bis 4.1.3.2: its Path is "/", or browsers drop it
         out = [pair]
@@ -162,7 +162,7 @@ class Prefix:
                 out.append(attribute)
         return b";".join(out)
 
-    def _inner(self, domain: bytes, request: Request) -> bool:
+    def _inner(self, domain: bytes, request: PrefixRequest) -> bool:
         """Whether it is the backends' own, which no browser that asked the client's host would take."""
 
         def within(host: bytes) -> bool:

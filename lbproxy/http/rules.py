@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from lbproxy.config.model import Refuse
+from lbproxy.config.model import RefuseConfig
 from lbproxy.globs import Glob
 from lbproxy.http.fields import values
 from lbproxy.http.message import RequestHead
@@ -38,7 +38,7 @@ class Rule(NamedTuple):
         return any(self.value is None or self.value.matches(value.lower()) for value in found)
 
 
-def make_rule(refuse: Refuse) -> Rule:
+def make_rule(refuse: RefuseConfig) -> Rule:
     """From the configuration."""
     return Rule(
         refuse.name,

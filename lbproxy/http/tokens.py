@@ -50,7 +50,7 @@ class _Key(NamedTuple):
     key: Any
 
 
-class Keys:
+class TokenKeys:
     """The keys that may have signed tokens."""
 
     def __init__(self, keys: Sequence[_Key] = ()) -> None:
@@ -60,7 +60,7 @@ class Keys:
         return len(self._keys)
 
     @classmethod
-    def parse(cls, content: bytes) -> Keys:
+    def parse(cls, content: bytes) -> TokenKeys:
         """A set of keys in JSON. Those of kinds that are not known, or not for signatures, are left out. Raises BadKeys."""
         found = [key for each in _listed(content) if (key := _key(each)) is not None]
         if not found:
@@ -131,7 +131,7 @@ class TokenRules(NamedTuple):
     leeway: float
     require: tuple[str, ...]
 
-    def claims(self, token: str, keys: Keys) -> dict[str, Any]:
+    def claims(self, token: str, keys: TokenKeys) -> dict[str, Any]:
         """What it says, all of it verified. Raises Untrusted."""
         import jwt
 

@@ -21,7 +21,7 @@ _IN_BRACES = re.compile(r"\{([a-z_]+)\}")
 _UNFIT = re.compile(rb"[^ -~]")
 
 
-class Facts(NamedTuple):
+class RequestFacts(NamedTuple):
     """What the variables of one request are filled from."""
 
     forwarder: Forwarder
@@ -38,7 +38,7 @@ class Template(NamedTuple):
     texts: tuple[bytes, ...]
     names: tuple[str, ...]
 
-    def render(self, facts: Facts) -> bytes:
+    def render(self, facts: RequestFacts) -> bytes:
         """The value, b"" when nothing is in it but blanks."""
         if not self.names:
             return self.texts[0]
@@ -63,22 +63,22 @@ def template(value: str) -> Template:
     return Template(tuple(text.encode("ascii") for text in texts), tuple(names))
 
 
-def _tls(facts: Facts) -> TlsFacts:
+def _tls(facts: RequestFacts) -> TlsFacts:
     return facts.forwarder.tls() or TlsFacts()
 
 
-def _client_cert(facts: Facts) -> bytes:
+def _client_cert(facts: RequestFacts) -> bytes:
     """RFC 9440 2.2: a byte sequence of structured fields, that is, base64 between colons."""
     der = _tls(facts).certificate
     return b":%b:" % base64.b64encode(der) if der else b""
 
 
-def _fingerprint(facts: Facts) -> bytes:
+def _fingerprint(facts: RequestFacts) -> bytes:
     der = _tls(facts).certificate
     return hashlib.sha256(der).hexdigest().encode() if der else b""
 
 
-_SAYS: dict[str, Callable[[Facts], bytes]] = {
+_SAYS: dict[str, Callable[[RequestFacts], bytes]] = {
     "client_ip": lambda facts: facts.forwarder.client(facts.head).encode("ascii", "replace"),
     "client_cert": _client_cert,
     "client_fingerprint": _fingerprint,

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from lbproxy.balance.backend import Backend
 from lbproxy.balance.ledger import Ledger, RawLock
-from lbproxy.config.model import Config, Listen
+from lbproxy.config.model import Config, ListenConfig
 from lbproxy.http.misdirected import Agreement
 
 
@@ -44,7 +44,7 @@ KeyReader = Callable[[int, int], bytes]
 class BoundListener:
     """A listener of the configuration with its bound, listening, non-blocking socket and, for TLS, its context."""
 
-    listen: Listen
+    listen: ListenConfig
     socket: socket.socket
     context: ssl.SSLContext | None
     slot: int

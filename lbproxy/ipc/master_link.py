@@ -16,7 +16,7 @@ from lbproxy.ipc.uplink import Uplink
 READ = 1  # libev's EV_READ
 
 
-class Child(Protocol):
+class LinkedChild(Protocol):
     """The child as its link knows it. Everything is called from the event loop, and must not wait."""
 
     def obey(self, message: Message) -> None:
@@ -35,7 +35,7 @@ class Child(Protocol):
 class MasterLink:
     """One child's end of the pipe, and its watchers on the event loop. `close` it."""
 
-    def __init__(self, sock: socket.socket, loop: Any, child: Child, priority: int | None = None) -> None:
+    def __init__(self, sock: socket.socket, loop: Any, child: LinkedChild, priority: int | None = None) -> None:
         """`loop`: gevent's; `priority`: of hearing the master, None for that of everything else."""
         self._pipe = ChildPipe(sock)
         self._child = child

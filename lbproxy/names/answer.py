@@ -21,7 +21,7 @@ NEVER = float("inf")
 _THIS_NETWORK = IPv4Network("0.0.0.0/8")  # RFC 1122 3.2.1.3
 
 
-class Answer(NamedTuple):
+class NameAnswer(NamedTuple):
     """The addresses of a name."""
 
     addresses: tuple[str, ...]
@@ -43,7 +43,7 @@ def usable(ip: IPv4Address | IPv6Address) -> bool:
     return not (ip.is_reserved or ip in _THIS_NETWORK)  # 240.0.0.0/4, of which 255.255.255.255 is one
 
 
-def sift(found: Iterable[str], ttl: float, unasked: int = 0) -> Answer:
+def sift(found: Iterable[str], ttl: float, unasked: int = 0) -> NameAnswer:
     """An answer of these literal addresses. Raises Unresolved when none of them is of use."""
     good: set[IPv4Address | IPv6Address] = set()
     bad = []
@@ -61,7 +61,7 @@ def sift(found: Iterable[str], ttl: float, unasked: int = 0) -> Answer:
     notes = [f"no backend can have {', '.join(sorted(set(bad))[:4])}"] if bad else []
     if len(ordered) > MOST_ADDRESSES:
         notes.append(f"{len(ordered)} addresses, the first {MOST_ADDRESSES} are used")
-    return Answer(tuple(ordered[:MOST_ADDRESSES]), ttl, "; ".join(notes), unasked)
+    return NameAnswer(tuple(ordered[:MOST_ADDRESSES]), ttl, "; ".join(notes), unasked)
 
 
 def literal_addresses(text: str) -> tuple[str, ...]:

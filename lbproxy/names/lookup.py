@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from lbproxy.config.model import Address
 from lbproxy.config.units import DNS_PORT
-from lbproxy.errors import Unknown, Unresolved
-from lbproxy.names.answer import NEVER, Answer, sift
+from lbproxy.errors import NameUnknown, Unresolved
+from lbproxy.names.answer import NEVER, NameAnswer, sift
 from lbproxy.names.hosts import addresses_in, has_ipv6
 from lbproxy.names.resolv_conf import ResolvConf, parse
 
@@ -50,14 +50,14 @@ def preload() -> None:
         import_module(module)
 
 
-def lookup(host: str, resolvers: Sequence[Address] = ()) -> Answer:
+def lookup(host: str, resolvers: Sequence[Address] = ()) -> NameAnswer:
     """`resolvers`: name servers instead of those of resolv.conf. Raises Unresolved."""
     interfaces = _read(INTERFACES)
     if known := _without_asking(host, interfaces):
         return sift(known, NEVER)
     try:
         return _ask(host, resolvers, ipv6=has_ipv6(interfaces))
-    except (Unknown, _NoServer):
+    except (NameUnknown, _NoServer):
         if resolvers:
             raise
         found = _by_the_system(host, ipv6=has_ipv6(interfaces))
@@ -66,7 +66,7 @@ def lookup(host: str, resolvers: Sequence[Address] = ()) -> Answer:
         return sift(found, NEVER)
 
 
-def lookup_all(hosts: Iterable[str], resolvers: Sequence[Address] = ()) -> dict[str, Answer | Unresolved]:
+def lookup_all(hosts: Iterable[str], resolvers: Sequence[Address] = ()) -> dict[str, NameAnswer | Unresolved]:
     """Several, side by side."""
     wanted = list(dict.fromkeys(hosts))
     if not wanted:
@@ -77,7 +77,7 @@ def lookup_all(hosts: Iterable[str], resolvers: Sequence[Address] = ()) -> dict[
         return dict(zip(wanted, threads.map(lambda host: attempt(host, resolvers), wanted), strict=True))
 
 
-def attempt(host: str, resolvers: Sequence[Address] = ()) -> Answer | Unresolved:
+def attempt(host: str, resolvers: Sequence[Address] = ()) -> NameAnswer | Unresolved:
     """The same without raising, for pools of threads that have something to say about exceptions."""
     try:
         return lookup(host, resolvers)
@@ -95,7 +95,7 @@ def _read(file: Path) -> str:
 def _without_asking(host: str, interfaces: str) -> list[str]:
     last = host.removesuffix(".").rpartition(".")[2]
     if last == "invalid":
-        raise Unknown("no such name: .invalid is nobody")
+        raise NameUnknown("no such name: .invalid is nobody")
     listed = addresses_in(_read(HOSTS), host) or (["127.0.0.1", "::1"] if last == "localhost" else [])
     speaks = {"::1": has_ipv6(interfaces, loopback=True)}
     far = has_ipv6(interfaces)
@@ -138,7 +138,7 @@ class _Asking(NamedTuple):
         return self.resolver.resolve(f"{name}.", kind, tcp=self.conf.tcp, raise_on_no_answer=False, lifetime=left, search=False)
 
 
-def _ask(host: str, resolvers: Sequence[Address], *, ipv6: bool) -> Answer:
+def _ask(host: str, resolvers: Sequence[Address], *, ipv6: bool) -> NameAnswer:
     """By the search list, as getaddrinfo does: what is not known, has no address, or makes its servers fail is passed over, and
     silence is the end."""
     conf = parse(_read(RESOLV_CONF), socket.gethostname())
@@ -152,28 +152,28 @@ def _ask(host: str, resolvers: Sequence[Address], *, ipv6: bool) -> Answer:
             return _ask_for(name, asking, ipv6=ipv6 and conf.ipv6)
         except _Next as error:
             why = error  # weighs more than that others do not know it: next time they may be able to say
-        except Unknown as error:
+        except NameUnknown as error:
             why = why or error
     if isinstance(why, _Next):
         raise Unresolved(str(why)) from why
-    raise why or Unknown("no such name")
+    raise why or NameUnknown("no such name")
 
 
-def _ask_for(name: str, asking: _Asking, *, ipv6: bool) -> Answer:
+def _ask_for(name: str, asking: _Asking, *, ipv6: bool) -> NameAnswer:
     from dns.exception import DNSException, Timeout
     from dns.resolver import NXDOMAIN, NoNameservers
 
     try:
         records = asking.records(name, "A")
     except NXDOMAIN as error:
-        raise Unknown("no such name (NXDOMAIN)") from error
+        raise NameUnknown("no such name (NXDOMAIN)") from error
     except Timeout as error:
         servers = ", ".join(one.host if one.port == DNS_PORT else str(one) for one in asking.servers)
         raise Unresolved(f"no answer within {LIFETIME:g} s from {servers[:200]}") from error
     except NoNameservers as error:
         raise _Next(_in_short(error)) from error
     except (DNSException, OSError, ValueError) as error:  # ValueError: a label too long
-        raise Unknown(f"{type(error).__name__}: {error}"[:200]) from error
+        raise NameUnknown(f"{type(error).__name__}: {error}"[:200]) from error
     found, ttls = _taken(records)
     unasked = 0
     if ipv6:
@@ -186,7 +186,7 @@ def _ask_for(name: str, asking: _Asking, *, ipv6: bool) -> Answer:
                 raise (_Next if isinstance(error, NoNameservers) else Unresolved)(failed) from error
             unasked = 6
     if not found:
-        raise Unknown("the name has no address")
+        raise NameUnknown("the name has no address")
     return sift(found, min(ttls), unasked)
 
 

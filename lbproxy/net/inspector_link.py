@@ -13,13 +13,13 @@ from typing import Any
 from gevent.hub import get_hub
 from greenlet import getcurrent, greenlet
 
-from lbproxy.waf.messages import LARGEST, LARGEST_ANSWER, Question, Verdict, heard, pack
+from lbproxy.waf.messages import LARGEST, LARGEST_ANSWER, WafQuestion, WafVerdict, heard, pack
 
 MOST_WAITING = 256
 READ = 1  # libev's EV_READ
 _switch_to = greenlet.switch
 
-OnVerdict = Callable[[Verdict | None], None]
+OnVerdict = Callable[[WafVerdict | None], None]
 """Told what was found; None: nobody says."""
 OnWaiting = Callable[[int, bool], None]
 """Told how many questions are under way, and whether one of them has just been given up."""
@@ -47,7 +47,7 @@ class InspectorLink:
         self._readable = self._hub.loop.io(sock.fileno(), READ)
         self._readable.start(self._on_readable)
 
-    def tell(self, question: Question, on_verdict: OnVerdict) -> bool:
+    def tell(self, question: WafQuestion, on_verdict: OnVerdict) -> bool:
         """Ask, and go on; told later, from the event loop. False: nobody takes it."""
         if len(self._asked) >= MOST_WAITING:
             return False
@@ -64,12 +64,12 @@ class InspectorLink:
         self._on_waiting(len(self._asked), False)
         return True
 
-    def ask(self, question: Question) -> Verdict | None:
+    def ask(self, question: WafQuestion) -> WafVerdict | None:
         """From a greenlet, which waits. None: nobody says in time. Raises what is thrown into the greenlet."""
         waiter: list[greenlet] = [getcurrent()]
-        said: list[Verdict | None] = [None]
+        said: list[WafVerdict | None] = [None]
 
-        def on_verdict(verdict: Verdict | None) -> None:
+        def on_verdict(verdict: WafVerdict | None) -> None:
             said[0] = verdict
             if waiter:
                 waiter.pop().switch()
@@ -93,7 +93,7 @@ class InspectorLink:
     def _late(self, number: int) -> None:
         self._over(number, None, late=True)
 
-    def _over(self, number: int, verdict: Verdict | None, *, late: bool = False) -> None:
+    def _over(self, number: int, verdict: WafVerdict | None, *, late: bool = False) -> None:
         asked = self._asked.pop(number, None)
         if asked is not None:
             asked.timer.stop()

@@ -63,7 +63,7 @@ class Room(Enum):
     FULL = 3  # at its limit: the next one waits in the queue
 
 
-class ConnectionLimit(Protocol):
+class ConnectionPlaces(Protocol):
     """How many connections may be open at once, and how many are."""
 
     def acquire(self) -> bool:
@@ -93,7 +93,7 @@ class Acceptor:
         on_connection: Callable[[socket.socket, str], None],
         room: Callable[[], Room],
         on_exhausted: Callable[[OSError], None],
-        limit: ConnectionLimit,
+        limit: ConnectionPlaces,
         make_room: Callable[[], bool],
     ) -> None:
         self._sock = sock

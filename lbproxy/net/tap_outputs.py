@@ -16,11 +16,11 @@ from lbproxy.config.atoms import Network
 from lbproxy.net.tap_interface import TapInterface
 from lbproxy.net.tap_stream import TapStream
 from lbproxy.observe.packets import MTU, Conversations, frames, records
-from lbproxy.observe.tap_facts import FIFO, INTERFACE, LISTEN, Work
+from lbproxy.observe.tap_facts import FIFO, INTERFACE, LISTEN, TapOutputWork
 from lbproxy.observe.tapped import Tapped
 
 
-class Terms(NamedTuple):
+class TapTerms(NamedTuple):
     """What a tap's configuration says about them."""
 
     sinks: tuple[str, ...]
@@ -33,7 +33,7 @@ class Terms(NamedTuple):
 class TapOutputs:
     """One tap's; it closes what it is given."""
 
-    def __init__(self, terms: Terms) -> None:
+    def __init__(self, terms: TapTerms) -> None:
         self.terms = terms
         self.listener: socket.socket | None = None
         self.fifo: TapStream | None = None
@@ -41,7 +41,7 @@ class TapOutputs:
         self.readers: dict[int, TapStream] = {}
         """By descriptor."""
         self._made = Conversations(os.urandom)
-        self._work: dict[str, Work] = {}
+        self._work: dict[str, TapOutputWork] = {}
 
     def streams(self) -> Iterable[TapStream]:
         """All that read the same."""
@@ -93,12 +93,12 @@ class TapOutputs:
             self._settle(self.interface)
             self.interface = None
 
-    def work(self) -> Mapping[str, Work]:
+    def work(self) -> Mapping[str, TapOutputWork]:
         """By output."""
         if self.interface is not None:
             self._settle(self.interface)
         now = {FIFO: self.fifo is not None, LISTEN: len(self.readers), INTERFACE: self.interface is not None}
-        return {sink: self._work.get(sink, Work())._replace(readers=int(now[sink])) for sink in self.terms.sinks}
+        return {sink: self._work.get(sink, TapOutputWork())._replace(readers=int(now[sink])) for sink in self.terms.sinks}
 
     def close(self) -> None:
         """All of them."""
@@ -122,7 +122,7 @@ class TapOutputs:
         interface.written = interface.lost = 0
 
     def _count(self, sink: str, what: str, more: int = 1) -> None:
-        work = self._work.get(sink, Work())
+        work = self._work.get(sink, TapOutputWork())
         self._work[sink] = work._replace(**{what: getattr(work, what) + more})
 
 

@@ -1,6 +1,6 @@
 # Types for the compiled form of tls_engine.py. See lbproxy/compiled.py.
 
-cdef class Engine:
+cdef class TlsEngine:
     cdef public object _incoming
     cdef public object _outgoing
     cdef public object tls

@@ -24,7 +24,7 @@ _MUCH = HEAD_READ + OVERHEAD
 """Bytes of a read for a head at most: those go to the engine in one piece."""
 
 
-class Engine:
+class TlsEngine:
     """One connection's keys and records. Raises ssl.SSLError for what the peer got wrong, and OSError as the socket does."""
 
     __slots__ = ("_incoming", "_outgoing", "again", "ended", "got", "pushed", "tls", "unsent")

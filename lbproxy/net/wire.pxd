@@ -1,6 +1,6 @@
 # Types for wire.pyx. See lbproxy/compiled.py.
 
-from lbproxy.net.tls_engine cimport Engine
+from lbproxy.net.tls_engine cimport TlsEngine
 
 cpdef bytes receive(int fd, Py_ssize_t limit)
 cpdef Py_ssize_t send(int fd, data) except -1
@@ -9,4 +9,4 @@ cpdef Py_ssize_t unsent(int fd) except -1
 cpdef reset(int fd)
 cpdef double monotonic()
 cpdef tuple accept(listening)
-cpdef Engine make_engine(context, server_name)
+cpdef TlsEngine make_engine(context, server_name)

@@ -16,7 +16,7 @@ import ssl
 import sys
 import time
 
-from lbproxy.net.tls_engine import Engine
+from lbproxy.net.tls_engine import TlsEngine
 from lbproxy.streams import LOCAL, Buffer
 
 SIOCOUTQNSD = 0x894B  # linux/sockios.h
@@ -95,6 +95,6 @@ def alpn_choice(wanted: bytes) -> tuple[int, int]:
     return 0, 0
 
 
-def make_engine(context: ssl.SSLContext, server_name: str | None) -> Engine:
+def make_engine(context: ssl.SSLContext, server_name: str | None) -> TlsEngine:
     """See Engine."""
-    return Engine(context, server_name)
+    return TlsEngine(context, server_name)

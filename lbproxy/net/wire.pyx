@@ -11,7 +11,7 @@ engine calls OpenSSL for the rest, and gives it a BIO of its own:
 - The functions are looked up in the library that `ssl` has loaded already. There is nothing to link, and never a second OpenSSL.
 - The session's `SSL *` is read out of the object that `ssl` made. It has been the second pointer of that object from Python 3.6 on;
   OpenSSL itself is asked whether it is (`_session_of`: `ssl` has noted its object there). Where any of this is not as expected,
-  connections get engine.py's Engine.
+  connections get tls_engine.py's TlsEngine.
 """
 
 import os
@@ -29,7 +29,7 @@ from libc.string cimport memcmp, memcpy, memset
 
 from lbproxy.net.tls_engine import AT_ONCE as _AT_ONCE, RECORD as _RECORD, session
 
-from lbproxy.net.tls_engine cimport Engine
+from lbproxy.net.tls_engine cimport TlsEngine
 
 from lbproxy.streams import LOCAL
 
@@ -537,8 +537,8 @@ cpdef tuple alpn_choice(bytes wanted):
 _nothing_in, _nothing_out = ssl.MemoryBIO(), ssl.MemoryBIO()
 
 
-cdef class _Native(Engine):
-    """See Engine."""
+cdef class _Native(TlsEngine):
+    """See TlsEngine."""
 
     cdef void *_session
     cdef object _failed
@@ -557,11 +557,11 @@ cdef class _Native(Engine):
         SSL_set_bio(self._session, bio, bio)  # which owns it from now on, and lets those of `ssl` go
 
     cpdef put(self, bytes raw):
-        """See Engine."""
+        """See TlsEngine."""
         self._fed = self._fed + raw if self._fed else raw
 
     cpdef bint shake(self) except -1:
-        """See Engine."""
+        """See TlsEngine."""
         global _source_left
         cdef int result
         self._begin(self._fed)
@@ -579,7 +579,7 @@ cdef class _Native(Engine):
         raise failure
 
     cpdef bytes receive(self, int fd, Py_ssize_t limit):
-        """See Engine."""
+        """See TlsEngine."""
         global _source, _source_left
         cdef Py_ssize_t got = _recv(fd, _input, limit if limit < INPUT else INPUT)
         if got < 0:
@@ -592,7 +592,7 @@ cdef class _Native(Engine):
         return self._read(got)
 
     cpdef bytes decrypt(self):
-        """See Engine."""
+        """See TlsEngine."""
         if self._failed is not None:
             raise self._failed
         fed, self._fed = self._fed, b""
@@ -646,7 +646,7 @@ cdef class _Native(Engine):
         return at
 
     cpdef Py_ssize_t push(self, int fd, data, Py_ssize_t at, bint last=False) except -1:
-        """See Engine."""
+        """See TlsEngine."""
         cdef Py_buffer view
         if PyBytes_CheckExact(data):
             return self._push(fd, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), at, last)
@@ -683,16 +683,16 @@ cdef class _Native(Engine):
         return at
 
     cpdef Py_ssize_t owed(self) except -1:
-        """See Engine."""
+        """See TlsEngine."""
         return PyBytes_GET_SIZE(self._owed)
 
     cpdef bytes take(self):
-        """See Engine."""
+        """See TlsEngine."""
         owed, self._owed = self._owed, b""
         return owed
 
     cpdef bytes goodbye(self):
-        """See Engine."""
+        """See TlsEngine."""
         self._begin(b"")
         if SSL_shutdown(self._session) < 0:
             ERR_clear_error()  # in the middle of a handshake, or behind a failure
@@ -749,8 +749,8 @@ cdef bint _usable():
 cdef bint _native = _usable()
 
 
-cpdef Engine make_engine(context, server_name):
+cpdef TlsEngine make_engine(context, server_name):
     """See wire.py."""
     if not _native:
-        return Engine(context, server_name)
+        return TlsEngine(context, server_name)
     return _Native(session(context, server_name, _nothing_in, _nothing_out))

@@ -15,7 +15,7 @@ from typing import Any
 
 import structlog
 
-from lbproxy.config.model import Log
+from lbproxy.config.model import LogConfig
 from lbproxy.observe import standard
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
@@ -40,7 +40,7 @@ class _Stderr:
     log = debug = info = warning = error = critical = msg
 
 
-def configure(settings: Log, **facts: object) -> None:
+def configure(settings: LogConfig, **facts: object) -> None:
     """Set this process up; `facts` (role=, generation=, ...) and the pid stand on every line. Call again after a fork."""
     standard.outlet(STDERR)  # opened by the master, while it may; children inherit it
     console = settings.format == "console" or (settings.format == "auto" and os.isatty(STDERR))

@@ -10,7 +10,7 @@ from lbproxy.balance.backend import Backend
 from lbproxy.balance.ledger import (
     LATENCY_BUCKETS,
     Header,
-    Health,
+    HealthState,
     Ledger,
     PerSlot,
     Scalar,
@@ -188,8 +188,8 @@ def _facts(ledger: Ledger, backend: Backend, sums: dict[PerSlot, list[int]], fir
     )
 
 
-def _why(health: Health, number: int) -> str:
+def _why(health: HealthState, number: int) -> str:
     """Why it gets no requests, or only some."""
-    if health is Health.EJECTED:
+    if health is HealthState.EJECTED:
         return "requests failed there"
     return words_of(number)

@@ -10,7 +10,7 @@ FIFO, LISTEN, INTERFACE = SINKS = ("fifo", "listen", "interface")
 OUTCOMES = ("passed", "dropped", "lost", "unread")
 
 
-class Work(NamedTuple):
+class TapOutputWork(NamedTuple):
     """What one output did, in conversations, since its process began; and how many read."""
 
     passed: int = 0

@@ -36,7 +36,7 @@ class Hello(NamedTuple):
     """What it offers to speak, best first."""
 
 
-class _Reader:
+class _VectorReader:
     """Cuts vectors with lengths off the front of bytes."""
 
     def __init__(self, data: bytes) -> None:
@@ -97,14 +97,14 @@ def _records(data: bytes) -> Iterator[bytes]:
 
 
 def _hello(body: bytes) -> Hello:
-    reader = _Reader(body)
+    reader = _VectorReader(body)
     reader.take(2 + 32)  # version, random
     reader.vector(1)  # session
     reader.vector(2)  # cipher suites
     reader.vector(1)  # compression
     extensions: dict[int, bytes] = {}
     if not reader.over:
-        listed = _Reader(reader.vector(2))
+        listed = _VectorReader(reader.vector(2))
         while not listed.over:
             kind = listed.number(2)
             if kind in extensions:  # RFC 8446 4.2: of two names, two readers take different ones
@@ -118,8 +118,8 @@ def _hello(body: bytes) -> Hello:
 
 def _name(value: bytes) -> str:
     """RFC 6066 3: a list in which each type stands once, and there is one type."""
-    reader = _Reader(value)
-    listed = _Reader(reader.vector(2))
+    reader = _VectorReader(value)
+    listed = _VectorReader(reader.vector(2))
     if listed.number(1) != _HOST_NAME:
         raise NotHello("a name of an unknown kind")
     name = listed.vector(2)
@@ -132,8 +132,8 @@ def _name(value: bytes) -> str:
 
 
 def _protocols(value: bytes) -> tuple[bytes, ...]:
-    reader = _Reader(value)
-    listed, found = _Reader(reader.vector(2)), []
+    reader = _VectorReader(value)
+    listed, found = _VectorReader(reader.vector(2)), []
     while not listed.over:
         found.append(listed.vector(1))
     if not reader.over or not all(found):

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from lbproxy.balance.keyed_pool import KeyedPool
 from lbproxy.balance.lease import Lease
-from lbproxy.balance.pick_result import Unavailable
+from lbproxy.balance.pick_result import NoneAvailable
 from lbproxy.balance.selection import Preference
 from lbproxy.http.forwarding import Forwarder
 from lbproxy.http.message import RequestHead
@@ -39,11 +39,11 @@ class Admission:
         if self._queue is not None:
             self._queue.backends_moved([self._indexes.get(slot, -1) for slot in before], affinity.ring)
 
-    def admit(self, head: RequestHead, forwarder: Forwarder, tried: Sequence[int]) -> Admitted | Unavailable:
+    def admit(self, head: RequestHead, forwarder: Forwarder, tried: Sequence[int]) -> Admitted | NoneAvailable:
         """A place for the request, which may have to wait for it; `tried`: slots that it failed on."""
         wanted = self._affinity.preference(head, forwarder)
         lease = self._place(wanted, tried)
-        if isinstance(lease, Unavailable):
+        if isinstance(lease, NoneAvailable):
             return lease
         wanted = self._affinity.preference(head, forwarder)  # it may have waited, and the pool's backends be others by now
         index = self._indexes.get(lease.slot, -1)
@@ -52,13 +52,13 @@ class Admission:
         return Admitted(lease, self._affinity.lines(wanted, index, secure=forwarder.secure(head)))
 
 
-    def admit_unread(self, client: str, tried: Sequence[int]) -> Lease | Unavailable:
+    def admit_unread(self, client: str, tried: Sequence[int]) -> Lease | NoneAvailable:
         """The same for a client of whose words nothing is known but where they come from."""
         return self._place(self._affinity.of_client(client), tried)
 
-    def _place(self, wanted: Preference, tried: Sequence[int]) -> Lease | Unavailable:
+    def _place(self, wanted: Preference, tried: Sequence[int]) -> Lease | NoneAvailable:
         lease = self._pool.pick(tried, wanted)
-        if not isinstance(lease, Unavailable) or lease.reason != "pool_full" or self._queue is None or tried:
+        if not isinstance(lease, NoneAvailable) or lease.reason != "pool_full" or self._queue is None or tried:
             return lease
         return self._queue.wait(wanted)
 

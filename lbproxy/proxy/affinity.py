@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from lbproxy.balance.selection import Preference
-from lbproxy.balance.source_hash import Ring, number_of
+from lbproxy.balance.source_hash import HashRing, number_of
 from lbproxy.balance.sticky import Words
 from lbproxy.http import fields
 from lbproxy.http.forwarding import Forwarder
@@ -32,7 +32,7 @@ class Source(NamedTuple):
         return fields.cookie(head, self.name)
 
 
-class Sticky:
+class StickyCookie:
     """The settings of a pool's sticky cookie, and its words."""
 
     def __init__(self, name: str, words: Words, same_site: str, max_age: int) -> None:
@@ -60,7 +60,7 @@ class Sticky:
 class Affinity:
     """Tells where a request belongs among the backends of one pool."""
 
-    def __init__(self, source: Source | None = None, ring: Ring | None = None, sticky: Sticky | None = None) -> None:
+    def __init__(self, source: Source | None = None, ring: HashRing | None = None, sticky: StickyCookie | None = None) -> None:
         self._source = source
         self.ring = ring
         """Of the backends; None where no source is hashed."""

@@ -18,7 +18,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from lbproxy.balance.lease import Lease
-from lbproxy.config.model import Connections
+from lbproxy.config.model import ConnectionsConfig
 from lbproxy.http.message import RequestHead
 from lbproxy.prelude.announce import LOCAL, Ends, header
 from lbproxy.proxy.upstream import SETTLED, Upstream
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 NOBODY = Ends("", 0, "", 0)
 
 
-class Announced:
+class AnnouncedUpstreams:
     """One client connection's connections to backends, and what these are told of it."""
 
     __slots__ = ("_alpn", "_authority", "_closed", "_ends", "_find_ends", "_idle")
@@ -67,7 +67,7 @@ class Announced:
                 return upstream
         return None
 
-    def keep(self, upstream: Upstream, settings: Connections, now: float) -> None:
+    def keep(self, upstream: Upstream, settings: ConnectionsConfig, now: float) -> None:
         """Its response ended cleanly: for the client's next request."""
         upstream.served += 1
         if upstream._retires == NEVER and settings.max_age:
@@ -103,21 +103,21 @@ class Announcement:
 
     __slots__ = ("header", "keeper", "named")
 
-    def __init__(self, header: bytes, keeper: Announced | None, named: str) -> None:
+    def __init__(self, header: bytes, keeper: AnnouncedUpstreams | None, named: str) -> None:
         """`keeper`: whose it is; None: nobody's."""
         self.header = header
         self.keeper = keeper
         self.named = named
 
-    def keep(self, upstream: Upstream, settings: Connections, now: float) -> None:
-        """See Announced.keep."""
+    def keep(self, upstream: Upstream, settings: ConnectionsConfig, now: float) -> None:
+        """See AnnouncedUpstreams.keep."""
         if self.keeper is None:
             upstream.stream.close()
         else:
             self.keeper.keep(upstream, settings, now)
 
     def forget(self, upstream: Upstream) -> None:
-        """See Announced.forget."""
+        """See AnnouncedUpstreams.forget."""
         if self.keeper is not None:
             self.keeper.forget(upstream)
 

@@ -11,7 +11,7 @@ from enum import IntEnum
 from lbproxy.proxy.moves import table
 
 
-class State(IntEnum):
+class AnswerState(IntEnum):
     """What the client has got."""
 
     AWAITED = 0
@@ -24,7 +24,7 @@ class State(IntEnum):
     """A part, and no more will follow."""
 
 
-class Event(IntEnum):
+class AnswerEvent(IntEnum):
     """The calls of a Downstream that an answer consists of."""
 
     INTERIM = 0
@@ -39,13 +39,13 @@ class Event(IntEnum):
 
 
 MOVES: dict[tuple[int, int], int] = {
-    (State.AWAITED, Event.INTERIM): State.AWAITED,
-    (State.AWAITED, Event.WHOLE): State.ENDED,
-    (State.AWAITED, Event.BEGIN): State.BEGUN,
-    (State.BEGUN, Event.PIECE): State.BEGUN,
-    (State.BEGUN, Event.END): State.ENDED,
-    (State.BEGUN, Event.BREAK): State.BROKEN,
-    (State.ENDED, Event.BREAK): State.BROKEN,  # all of it was handed over, and the client could not take it
-    (State.BROKEN, Event.BREAK): State.BROKEN,  # a tunnel that was cut, by a body that could not be brought
+    (AnswerState.AWAITED, AnswerEvent.INTERIM): AnswerState.AWAITED,
+    (AnswerState.AWAITED, AnswerEvent.WHOLE): AnswerState.ENDED,
+    (AnswerState.AWAITED, AnswerEvent.BEGIN): AnswerState.BEGUN,
+    (AnswerState.BEGUN, AnswerEvent.PIECE): AnswerState.BEGUN,
+    (AnswerState.BEGUN, AnswerEvent.END): AnswerState.ENDED,
+    (AnswerState.BEGUN, AnswerEvent.BREAK): AnswerState.BROKEN,
+    (AnswerState.ENDED, AnswerEvent.BREAK): AnswerState.BROKEN,  # all of it was handed over, and the client could not take it
+    (AnswerState.BROKEN, AnswerEvent.BREAK): AnswerState.BROKEN,  # a tunnel that was cut, by a body that could not be brought
 }
-AFTER = table(State, Event, MOVES)
+AFTER = table(AnswerState, AnswerEvent, MOVES)

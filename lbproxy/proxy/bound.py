@@ -10,14 +10,14 @@ credentials anew.
 from __future__ import annotations
 
 from lbproxy.balance.lease import Lease
-from lbproxy.balance.pick_result import Unavailable
+from lbproxy.balance.pick_result import NoneAvailable
 from lbproxy.balance.pool import Pool
 from lbproxy.balance.selection import Preference
 from lbproxy.proxy.downstream import Downstream
 from lbproxy.proxy.upstream import Upstream
 
 
-def pick(client: Downstream, pool: Pool) -> Lease | Unavailable:
+def pick(client: Downstream, pool: Pool) -> Lease | NoneAvailable:
     """The backend that the client has a connection of its own to, if that may be used; else any."""
     bound = client.bound or {}
     for index, backend in enumerate(pool.backends):

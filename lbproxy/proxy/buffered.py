@@ -22,7 +22,7 @@ from lbproxy.proxy.spool import Spool
 from lbproxy.streams import SWIFT_READ, Strand, Strands
 
 
-class _Stopped(BaseException):
+class _FillStopped(BaseException):
     """Nobody wants the rest. Not an Exception, so that nothing on its way takes it for a failure."""
 
 
@@ -128,7 +128,7 @@ class Buffered(Sink):
         """The exchange is over."""
         self._waits = None
         if self._strand is not None and not self._over:
-            self._strands.throw_later(self._strand, _Stopped())
+            self._strands.throw_later(self._strand, _FillStopped())
         self._over = True
         self._spool.clear()
 
@@ -162,7 +162,7 @@ class Buffered(Sink):
         self._strand = self._strands.current()
         try:
             self._empty()
-        except _Stopped:
+        except _FillStopped:
             pass
         except StreamError as error:  # as what it is, wherever the exchange waits: perhaps for the backend's stream
             self._interrupt(ClientStalled(str(error)) if isinstance(error, TimedOut) else ClientGone(str(error)))

@@ -19,7 +19,7 @@ from lbproxy.http.h1.request import LastFields, parse_request
 from lbproxy.http.message import RequestHead
 from lbproxy.observe.access import Timing
 from lbproxy.proxy import bound, connection_state
-from lbproxy.proxy.connection_state import Event, State
+from lbproxy.proxy.connection_state import ConnectionEvent, ConnectionState
 from lbproxy.proxy.exchange import Exchange
 from lbproxy.proxy.h1_downstream import H1Downstream
 from lbproxy.proxy.moves import IMPOSSIBLE, ROW, impossible
@@ -41,8 +41,8 @@ class ConnectionCount(Protocol):
 
 
 _AFTER, _ROW, _IMPOSSIBLE = connection_state.AFTER, ROW, IMPOSSIBLE
-_IDLE, _HEAD, _EXCHANGE, _CLOSED = map(int, State)
-_BEGUN, _REQUEST, _ANSWERED, _OVER = map(int, Event)
+_IDLE, _HEAD, _EXCHANGE, _CLOSED = map(int, ConnectionState)
+_BEGUN, _REQUEST, _ANSWERED, _OVER = map(int, ConnectionEvent)
 
 
 class ClientConnection(H1Downstream):
@@ -97,13 +97,13 @@ class ClientConnection(H1Downstream):
         return "HTTP/1.1" if head.minor else "HTTP/1.0"
 
     def __repr__(self) -> str:
-        return f"<ClientConnection of {self.peer}: {State(self.state).name}{' on' if self.strand is not None else ''}>"
+        return f"<ClientConnection of {self.peer}: {ConnectionState(self.state).name}{' on' if self.strand is not None else ''}>"
 
     def _move(self, event: int) -> None:
         """What it is doing changes, as connection_state.MOVES has it."""
         after = _AFTER[self.state * _ROW + event]
         if after == _IMPOSSIBLE:
-            raise impossible(self, State(self.state), Event(event))
+            raise impossible(self, ConnectionState(self.state), ConnectionEvent(event))
         self.state = after
 
     # ---------------------------------------------------------------- from the event loop

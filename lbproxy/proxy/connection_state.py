@@ -11,7 +11,7 @@ from enum import IntEnum
 from lbproxy.proxy.moves import table
 
 
-class State(IntEnum):
+class ConnectionState(IntEnum):
     """What the connection is doing."""
 
     IDLE = 0
@@ -23,7 +23,7 @@ class State(IntEnum):
     CLOSED = 3
 
 
-class Event(IntEnum):
+class ConnectionEvent(IntEnum):
     """What happens to a connection that changes its state."""
 
     BEGUN = 0
@@ -37,12 +37,12 @@ class Event(IntEnum):
 
 
 MOVES: dict[tuple[int, int], int] = {
-    (State.IDLE, Event.BEGUN): State.HEAD,
-    (State.IDLE, Event.REQUEST): State.EXCHANGE,  # as a rule: a head comes at once
-    (State.IDLE, Event.OVER): State.CLOSED,
-    (State.HEAD, Event.REQUEST): State.EXCHANGE,
-    (State.HEAD, Event.OVER): State.CLOSED,
-    (State.EXCHANGE, Event.ANSWERED): State.IDLE,
-    (State.EXCHANGE, Event.OVER): State.CLOSED,
+    (ConnectionState.IDLE, ConnectionEvent.BEGUN): ConnectionState.HEAD,
+    (ConnectionState.IDLE, ConnectionEvent.REQUEST): ConnectionState.EXCHANGE,  # as a rule: a head comes at once
+    (ConnectionState.IDLE, ConnectionEvent.OVER): ConnectionState.CLOSED,
+    (ConnectionState.HEAD, ConnectionEvent.REQUEST): ConnectionState.EXCHANGE,
+    (ConnectionState.HEAD, ConnectionEvent.OVER): ConnectionState.CLOSED,
+    (ConnectionState.EXCHANGE, ConnectionEvent.ANSWERED): ConnectionState.IDLE,
+    (ConnectionState.EXCHANGE, ConnectionEvent.OVER): ConnectionState.CLOSED,
 }
-AFTER = table(State, Event, MOVES)
+AFTER = table(ConnectionState, ConnectionEvent, MOVES)

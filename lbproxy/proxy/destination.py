@@ -50,7 +50,7 @@ class Destination:
     def __init__(
         self,
         pool: Pool | None,
-        timeouts: model.Timeouts,
+        timeouts: model.TimeoutsConfig,
         rewriter: Rewriter | None = None,
         max_body: int = 0,
         steps: tuple[Step, ...] | None = None,
@@ -79,7 +79,7 @@ class Destination:
         self.max_body = max_body
         self.steps = steps
 
-    def buffers(self, settings: model.Pool) -> Destination:
+    def buffers(self, settings: model.PoolConfig) -> Destination:
         """Itself, buffering, and telling backends, what the pool says."""
         self.announces = settings.proxy_protocol or ""
         self.buffer_requests = settings.buffer_requests

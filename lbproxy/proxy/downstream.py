@@ -10,7 +10,7 @@ from lbproxy.http.forwarding import Forwarder
 from lbproxy.http.message import RequestHead, ResponseHead
 from lbproxy.http.trailers import Trailers
 from lbproxy.proxy import answer_state
-from lbproxy.proxy.answer_state import Event, State
+from lbproxy.proxy.answer_state import AnswerEvent, AnswerState
 from lbproxy.proxy.destination import Destination
 from lbproxy.proxy.moves import IMPOSSIBLE, ROW, impossible
 from lbproxy.proxy.replies import OwnAnswer
@@ -24,8 +24,8 @@ from lbproxy.streams import Strand, Stream
 NO_REDIRECT = -1
 CHALLENGES = -2
 """Of a listener that does not redirect, and may be asked by authorities."""
-_AFTER, _ROW, _IMPOSSIBLE, _AWAITED = answer_state.AFTER, ROW, IMPOSSIBLE, int(State.AWAITED)
-_END, _BREAK = int(Event.END), int(Event.BREAK)
+_AFTER, _ROW, _IMPOSSIBLE, _AWAITED = answer_state.AFTER, ROW, IMPOSSIBLE, int(AnswerState.AWAITED)
+_END, _BREAK = int(AnswerEvent.END), int(AnswerEvent.BREAK)
 
 
 class Downstream(Sink):
@@ -114,7 +114,7 @@ class Downstream(Sink):
         """One of the calls below, as answer_state.MOVES allows them."""
         after = _AFTER[self.answer_state * _ROW + event]
         if after == _IMPOSSIBLE:
-            raise impossible(self, State(self.answer_state), Event(event))
+            raise impossible(self, AnswerState(self.answer_state), AnswerEvent(event))
         self.answer_state = after
 
     def open_body(self, interrupt: Interrupt) -> None:

@@ -7,7 +7,7 @@ may be silent for as long as in a tunnel: a stream of messages has them when som
 
 from __future__ import annotations
 
-from lbproxy.http.grpc import UNHEARD, Code, answers, call_in, code_behind, code_in, code_of, said
+from lbproxy.http.grpc import UNHEARD, GrpcCode, answers, call_in, code_behind, code_in, code_of, said
 from lbproxy.http.heads import KnownHead
 from lbproxy.http.message import RequestHead, ResponseHead
 from lbproxy.http.trailers import NONE, Trailers
@@ -59,7 +59,7 @@ class GrpcCall(Course):
     def ended(self, status: int, counters: Counters) -> None:
         """Count it. `status`: as the access log has it; whoever goes away has called it off."""
         if status == 499 and self.code == UNHEARD:
-            self.code = Code.CANCELLED
+            self.code = GrpcCode.CANCELLED
         counters.grpc[self.code] += 1
 
     def logged(self) -> str:

@@ -18,7 +18,7 @@ from lbproxy.http.message import CHUNKED, NO_BODY, RequestHead, ResponseHead
 from lbproxy.http.taken_in import CONTINUE
 from lbproxy.http.trailers import Trailers, written
 from lbproxy.http.upgrade import upgrade_lines
-from lbproxy.proxy.answer_state import Event, State
+from lbproxy.proxy.answer_state import AnswerEvent, AnswerState
 from lbproxy.proxy.downstream import Downstream
 from lbproxy.proxy.h1_body import H1Body
 from lbproxy.proxy.replies import OwnAnswer, laid_out
@@ -29,8 +29,8 @@ from lbproxy.streams import BODY_READ, SWIFT_READ
 KEEP_ALIVE = b"\r\nConnection: keep-alive"  # a 1.0 client keeps its connection only if it is told so
 _CLOSE = b"\r\nConnection: close"
 _CHUNKED = b"\r\nTransfer-Encoding: chunked"
-_AWAITED, _BEGUN = int(State.AWAITED), int(State.BEGUN)
-_INTERIM, _WHOLE, _BEGIN, _PIECE, _END, _BREAK = map(int, Event)
+_AWAITED, _BEGUN = int(AnswerState.AWAITED), int(AnswerState.BEGUN)
+_INTERIM, _WHOLE, _BEGIN, _PIECE, _END, _BREAK = map(int, AnswerEvent)
 
 
 class H1Downstream(Downstream):

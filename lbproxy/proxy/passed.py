@@ -17,8 +17,8 @@ from typing import NamedTuple
 
 from lbproxy.balance.lease import Lease
 from lbproxy.balance.ledger import SLOTS, PerSlot, Scalar, scalar_at
-from lbproxy.balance.pick_result import ASK, Unavailable
-from lbproxy.balance.policy import Outcome
+from lbproxy.balance.pick_result import ASK, NoneAvailable
+from lbproxy.balance.policy import PickOutcome
 from lbproxy.balance.pool import Pool
 from lbproxy.balance.selection import Preference
 from lbproxy.errors import ClientGone, LbproxyError, StreamError, UpstreamError
@@ -26,7 +26,7 @@ from lbproxy.observe.access import NO_STATUS
 from lbproxy.prelude.alert import INTERNAL_ERROR, fatal
 from lbproxy.prelude.announce import Ends, header
 from lbproxy.proxy.client import ConnectionCount
-from lbproxy.proxy.retry import Verdict, judge
+from lbproxy.proxy.retry import RetryVerdict, judge
 from lbproxy.proxy.service import Service
 from lbproxy.proxy.tunnel import Tunnel
 from lbproxy.streams import NEVER, Strand, Stream
@@ -171,7 +171,7 @@ class PassedConnection:
             if budgeted < 0:
                 raise _NoBackend(self._reason)
 
-    def _pick(self, tried: tuple[int, ...]) -> Lease | Unavailable:
+    def _pick(self, tried: tuple[int, ...]) -> Lease | NoneAvailable:
         pool = self._passage.pool
         picked = pool.pick(tried)
         if isinstance(picked, Lease):
@@ -190,9 +190,9 @@ class PassedConnection:
         except UpstreamError as error:
             service.counters.note_failure(error.kind, lease.slot)
             if lease.told is not None:
-                lease.told(service.clock() - self._leased, Outcome.FAILED)
+                lease.told(service.clock() - self._leased, PickOutcome.FAILED)
             self._reason = error.reason
-            if self._verdict(error) is Verdict.GIVE_UP:
+            if self._verdict(error) is RetryVerdict.GIVE_UP:
                 raise _NoBackend(error.reason) from error
             service.counters.retries += 1
             return None
@@ -202,10 +202,10 @@ class PassedConnection:
         self._answered = service.clock()
         service.counters.cells[lease.failures + _TO_CONNECTS] += 1
         if lease.told is not None:
-            lease.told(self._answered - self._leased, Outcome.ANSWERED)
+            lease.told(self._answered - self._leased, PickOutcome.ANSWERED)
         return stream
 
-    def _verdict(self, error: UpstreamError) -> Verdict:
+    def _verdict(self, error: UpstreamError) -> RetryVerdict:
         return judge(
             method=b"",
             nothing_sent=error.nothing_sent,

@@ -13,14 +13,14 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from lbproxy.balance.lease import Lease
-from lbproxy.balance.pick_result import Unavailable
+from lbproxy.balance.pick_result import NoneAvailable
 from lbproxy.balance.queued_pool import QueuedPool
 from lbproxy.balance.selection import Preference
-from lbproxy.balance.source_hash import Ring
+from lbproxy.balance.source_hash import HashRing
 from lbproxy.streams import Strand, Strands
 
-FULL = Unavailable("queue_full")
-TOO_LATE = Unavailable("queue_timeout")
+FULL = NoneAvailable("queue_full")
+TOO_LATE = NoneAvailable("queue_timeout")
 
 
 class Waiting:
@@ -32,7 +32,7 @@ class Waiting:
         self.strand = strand
         self.preference = preference
         self.deadline = deadline
-        self.answer: Lease | Unavailable | None = None
+        self.answer: Lease | NoneAvailable | None = None
         self.parked = False
 
     def go_on(self) -> None:
@@ -64,7 +64,7 @@ class Queue:
     def __len__(self) -> int:
         return len(self._line)
 
-    def wait(self, preference: Preference) -> Lease | Unavailable:
+    def wait(self, preference: Preference) -> Lease | NoneAvailable:
         """From a request's greenlet: a place, or why there is none. Whatever is thrown into the greenlet ends the wait."""
         ticket = self._pool.join()
         if not ticket:
@@ -92,7 +92,7 @@ class Queue:
         while line:
             head = line[0]
             answer = self._pool.pick((), head.preference)
-            if isinstance(answer, Unavailable) and answer.reason == "pool_full":
+            if isinstance(answer, NoneAvailable) and answer.reason == "pool_full":
                 break
             self._dismiss(head, answer)
             served = True
@@ -107,7 +107,7 @@ class Queue:
         self.serve()
         return bool(self._line)
 
-    def backends_moved(self, moved: Sequence[int], ring: Ring | None) -> None:
+    def backends_moved(self, moved: Sequence[int], ring: HashRing | None) -> None:
         """The pool has other backends now, and their `ring`: who had index i has `moved[i]`, or is gone (-1). Nobody who waits
         loses his place."""
         for waiting in self._line:
@@ -116,7 +116,7 @@ class Queue:
             waiting.preference = Preference(first, source, None if known is None else ring, repeatable, ticket)
         self.serve()
 
-    def _dismiss(self, head: Waiting, answer: Lease | Unavailable) -> None:
+    def _dismiss(self, head: Waiting, answer: Lease | NoneAvailable) -> None:
         self._line.popleft()
         self._leave()
         head.answer = answer

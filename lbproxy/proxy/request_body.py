@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from lbproxy.config.model import Limits
+from lbproxy.config.model import LimitsConfig
 from lbproxy.errors import ClientGone, RequestError, ScratchError, StreamError, TimedOut
 from lbproxy.http.edits import unruled
 from lbproxy.http.message import ResponseHead
@@ -23,7 +23,7 @@ from lbproxy.proxy import sending_state
 from lbproxy.proxy.destination import Destination
 from lbproxy.proxy.moves import IMPOSSIBLE, ROW, impossible
 from lbproxy.proxy.retry import REPLAY_LIMIT
-from lbproxy.proxy.sending_state import Event, State
+from lbproxy.proxy.sending_state import SendingEvent, SendingState
 from lbproxy.proxy.service import Service
 from lbproxy.proxy.spool import Spool
 from lbproxy.proxy.upstream import Upstream
@@ -38,8 +38,8 @@ DRIP = 4096
 """Bytes of a body that come at once: whoever sends fewer may wait for a moment when many do."""
 
 _AFTER, _ROW, _IMPOSSIBLE = sending_state.AFTER, ROW, IMPOSSIBLE
-_HELD, _PUMPING, _SENT = map(int, State)
-_TRY, _GIVEN_ALL, _GIVEN_PART, _PAUSED, _WHOLE, _STOPPED = map(int, Event)
+_HELD, _PUMPING, _SENT = map(int, SendingState)
+_TRY, _GIVEN_ALL, _GIVEN_PART, _PAUSED, _WHOLE, _STOPPED = map(int, SendingEvent)
 
 Interrupt = Callable[[Exception], None]
 """Called from the pump's greenlet: the request cannot go on, and why."""
@@ -49,7 +49,7 @@ Watch = Callable[[bytes, bool], None]
 """Told of a piece of a body, and whether it is the last. May raise RequestError."""
 
 
-class _Stopped(BaseException):
+class _PumpStopped(BaseException):
     """The pump is needed no more. Not an Exception, so that nothing on its way takes it for a failure."""
 
 
@@ -156,7 +156,7 @@ class RequestBody:
         """What the backend has of it changes, as sending_state.MOVES has it."""
         after = _AFTER[self.sending * _ROW + event]
         if after == _IMPOSSIBLE:
-            raise impossible(self, State(self.sending), Event(event))
+            raise impossible(self, SendingState(self.sending), SendingEvent(event))
         self.sending = after
 
     def allow(self, destination: Destination, repeatable: bool) -> None:
@@ -252,7 +252,7 @@ class RequestBody:
         self._move(_PAUSED)
         pump, self._pump = self._pump, None
         if pump is not None:
-            self._service.strands.throw_later(pump, _Stopped())
+            self._service.strands.throw_later(pump, _PumpStopped())
 
     def outlives(self, answer: ResponseHead, invited_only: bool) -> bool:
         """Whether it goes on behind this answer: while the backend neither closes nor says that it will, it wants the rest.
@@ -317,7 +317,7 @@ class RequestBody:
         upstream = self._upstream
         try:
             self._pump_into(upstream)
-        except _Stopped:
+        except _PumpStopped:
             pass
         except RequestError as error:
             self._interrupt(error)
@@ -465,7 +465,7 @@ def _show(body: RequestBody, pieces: int, watch: Watch) -> None:
         watch(body._spooled(index), body.done and index >= pieces - 1 and not body._kept)
 
 
-def _checked(trailers: Trailers, limits: Limits) -> Trailers:
+def _checked(trailers: Trailers, limits: LimitsConfig) -> Trailers:
     """Those that are passed on. Raises RequestError: their sum is limited as a head is, and what is malformed there is so here."""
     if not sound(trailers):
         raise RequestError(400, "bad_trailers", "trailers that break the grammar of fields")

@@ -28,7 +28,7 @@ REPLAY_LIMIT = 64 * 1024
 """Bytes of a body that are kept for a second try."""
 
 
-class Verdict(Enum):
+class RetryVerdict(Enum):
     GIVE_UP = 1
     SAME_BACKEND = 2
     OTHER_BACKEND = 3
@@ -54,15 +54,15 @@ def judge(
     replayable: bool,
     tries: int,
     retries: int,
-) -> Verdict:
+) -> RetryVerdict:
     """`tries`: backends tried so far, this one included; `retries`: further ones that the pool allows; `died_unanswered`: the
     connection ended before its first response byte; `unseen`: the backend got nothing of the request, or has not looked at it."""
     if not retries:
-        return Verdict.GIVE_UP
+        return RetryVerdict.GIVE_UP
     if nothing_sent:
-        return Verdict.OTHER_BACKEND if tries < retries + 2 else Verdict.GIVE_UP
+        return RetryVerdict.OTHER_BACKEND if tries < retries + 2 else RetryVerdict.GIVE_UP
     if not replayable or not (unseen or method in IDEMPOTENT):
-        return Verdict.GIVE_UP
+        return RetryVerdict.GIVE_UP
     if reused and died_unanswered:
-        return Verdict.SAME_BACKEND
-    return Verdict.OTHER_BACKEND if tries < retries + 1 else Verdict.GIVE_UP
+        return RetryVerdict.SAME_BACKEND
+    return RetryVerdict.OTHER_BACKEND if tries < retries + 1 else RetryVerdict.GIVE_UP

@@ -25,7 +25,7 @@ from lbproxy.config import model
 from lbproxy.errors import Unprocessed, UpstreamError, WantsOtherProtocol
 from lbproxy.http import fields
 from lbproxy.http.message import RequestHead
-from lbproxy.proxy.retry import IDEMPOTENT, Verdict, judge
+from lbproxy.proxy.retry import IDEMPOTENT, RetryVerdict, judge
 from lbproxy.proxy.upstream import Upstream
 
 LEAST = 3
@@ -33,7 +33,7 @@ SHORTEST, LONGEST = 0.025, 0.25
 """Seconds of a pause."""
 PATIENCE = 8
 """Pauses; one and a half seconds at most, about."""
-_DEFAULTS = model.Pool("", ())
+_DEFAULTS = model.PoolConfig("", ())
 _ENDED = ("response_closed", "h2_goaway")
 """The connection has ended before a byte of the answer came: on a fresh one the same backend may do better."""
 
@@ -49,7 +49,7 @@ class RetryBudgets:
         child: int,
         lock: PickLock,
         sleep: Callable[[float], None],
-        pools: Collection[model.Pool] = (),
+        pools: Collection[model.PoolConfig] = (),
         chance: Callable[[], float] = random.random,
     ) -> None:
         """`cells`: the ledger's; `chance`: 0 <= chance < 1."""
@@ -94,7 +94,7 @@ class RetryBudgets:
         longest = min(LONGEST, SHORTEST * 2**tries)
         self._sleep(SHORTEST + (longest - SHORTEST) * self._chance())
 
-    def _of(self, pool: Pool) -> model.Pool:
+    def _of(self, pool: Pool) -> model.PoolConfig:
         return self._pools.get(pool.name, _DEFAULTS)
 
     def most(self, pool: Pool, kind: str) -> int:
@@ -104,7 +104,7 @@ class RetryBudgets:
 
     def judge(
         self, pool: Pool, head: RequestHead, error: UpstreamError, upstream: Upstream | None, replayable: bool, tries: int
-    ) -> Verdict:
+    ) -> RetryVerdict:
         """What becomes of a request after so many `tries`, the last of which failed with `error` on `upstream` (None: none was
         opened); `replayable`: its body can be sent once more."""
         proved = isinstance(error, Unprocessed)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from lbproxy.config.model import AS_THEY_ARE, HeaderRules, Hsts, PathRules
+from lbproxy.config.model import AS_THEY_ARE, HeaderRulesConfig, Hsts, PathRulesConfig
 from lbproxy.http import trace_context
 from lbproxy.http.edits import (
     Folded,
@@ -29,9 +29,9 @@ from lbproxy.http.grammar import END
 from lbproxy.http.h1.tolerance import Tolerance
 from lbproxy.http.heads import HeadsLedBack, ResponseHeads
 from lbproxy.http.message import FIELDS_KEPT, RequestHead
-from lbproxy.http.prefix import Prefix, Request, host_of
+from lbproxy.http.prefix import Prefix, PrefixRequest, host_of
 from lbproxy.http.presets import defaults
-from lbproxy.http.variables import Facts
+from lbproxy.http.variables import RequestFacts
 from lbproxy.remembered import Budget
 
 _SEEN = "x-request-id"
@@ -40,16 +40,16 @@ _SEEN = "x-request-id"
 class RewriteSettings(NamedTuple):
     """All that a destination does to header fields and paths, nothing left to inherit."""
 
-    requests: tuple[HeaderRules, ...] = ()
+    requests: tuple[HeaderRulesConfig, ...] = ()
     """The pool's, then the route's."""
-    responses: tuple[HeaderRules, ...] = ()
+    responses: tuple[HeaderRulesConfig, ...] = ()
     security_headers: str = "off"
     hsts: Hsts = Hsts()
     request_id: str = "off"
     trace: str = "off"
     tolerate: tuple[str, ...] = ()
     """Faults of the pool's answers, in order."""
-    paths: PathRules = AS_THEY_ARE
+    paths: PathRulesConfig = AS_THEY_ARE
     names: tuple[str, ...] = ()
     """What the pool's backends are called there, in order; only where paths change."""
     inspected: bool = False
@@ -168,7 +168,7 @@ class Rewriting:
         """Where the destination's response heads are read."""
         self._led: HeadsLedBack | None = None
         if rewriter.prefix is not None:
-            asked = Request(head.authority, rewriter.prefix.forward(head.path))
+            asked = PrefixRequest(head.authority, rewriter.prefix.forward(head.path))
             self.heads = self._led = HeadsLedBack(self.heads, rewriter.prefix, asked)
         self.speaks = rewriter.shown or rewriter.varying is not None
         """The response gets `lines`."""
@@ -225,10 +225,10 @@ class Rewriting:
             said += f',"parent_id":"{trace.parent_id}"' if trace.parent_id else ""
         return said if self.findings is None else said + self.findings.logged()
 
-    def _facts(self, backend: str) -> Facts:
+    def _facts(self, backend: str) -> RequestFacts:
         trace_id = "" if self._trace is None else self._trace.trace_id
         user = "" if self.findings is None else self.findings.user
-        return Facts(self._forwarder, self._head, self._request_id, trace_id, backend, user)
+        return RequestFacts(self._forwarder, self._head, self._request_id, trace_id, backend, user)
 
 
 def own_lines(rewriting: Rewriting | None, without_route: Rewriter | None, forwarder: Forwarder, head: RequestHead | None) -> bytes:

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from typing import Generic, TypeVar
 
-from lbproxy.config.model import Route
-from lbproxy.http.conditions import Asked, Conditions, conditions_of
+from lbproxy.config.model import RouteConfig
+from lbproxy.http.conditions import ConditionRequest, Conditions, conditions_of
 
 Target = TypeVar("Target")
 
@@ -21,12 +21,12 @@ LAST = 2**62
 """Behind every route."""
 
 
-class Entry(Generic[Target]):
+class RouteEntry(Generic[Target]):
     """One route as the index has it."""
 
     __slots__ = ("conditions", "exact", "order", "prefix", "route", "target")
 
-    def __init__(self, order: int, route: Route, target: Target) -> None:
+    def __init__(self, order: int, route: RouteConfig, target: Target) -> None:
         """`order`: its place in the configuration."""
         match = route.match
         self.order = order
@@ -43,19 +43,21 @@ class _Node(Generic[Target]):
     __slots__ = ("below", "children", "here")
 
     def __init__(self) -> None:
-        self.here: list[Entry[Target]] = []
+        self.here: list[RouteEntry[Target]] = []
         """Prefixes written without a slash at their end: the path itself, and what is below it."""
-        self.below: list[Entry[Target]] = []
+        self.below: list[RouteEntry[Target]] = []
         """Those with one: only what is below."""
         self.children: dict[bytes, _Node[Target]] = {}
 
 
-def _append(entries: list[Entry[Target]], entry: Entry[Target]) -> None:
+def _append(entries: list[RouteEntry[Target]], entry: RouteEntry[Target]) -> None:
     if not entries or entries[-1].conditions is not None:
         entries.append(entry)
 
 
-def _first(entries: list[Entry[Target]], asked: Asked | None, best: Entry[Target] | None) -> Entry[Target] | None:
+def _first(
+    entries: list[RouteEntry[Target]], asked: ConditionRequest | None, best: RouteEntry[Target] | None
+) -> RouteEntry[Target] | None:
     """The first of them that matches, or `best` if that comes before it."""
     for entry in entries:
         if best is not None and best.order < entry.order:
@@ -82,11 +84,11 @@ class RouteIndex(Generic[Target]):
 
     def __init__(self) -> None:
         self._root: _Node[Target] = _Node()
-        self._exact: dict[bytes, list[Entry[Target]]] = {}
+        self._exact: dict[bytes, list[RouteEntry[Target]]] = {}
         self.first = LAST
         """The place of its first route."""
 
-    def add(self, entry: Entry[Target]) -> None:
+    def add(self, entry: RouteEntry[Target]) -> None:
         """Behind all that were added before."""
         self.first = min(self.first, entry.order)
         if entry.exact is not None:
@@ -101,7 +103,7 @@ class RouteIndex(Generic[Target]):
             node = node.children.setdefault(last, _Node())
         _append(node.here if last or not segments else node.below, entry)
 
-    def find(self, path: bytes, asked: Asked | None, best: Entry[Target] | None) -> Entry[Target] | None:
+    def find(self, path: bytes, asked: ConditionRequest | None, best: RouteEntry[Target] | None) -> RouteEntry[Target] | None:
         """The first route that matches, or `best` if that comes before it. `path`: in normal form, or "*"; `asked`: None where no
         route has conditions. Raises RequestError(400)."""
         node = self._root

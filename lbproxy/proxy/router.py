@@ -14,24 +14,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Generic, TypeVar
 
-from lbproxy.config.model import Route
+from lbproxy.config.model import RouteConfig
 from lbproxy.errors import RequestError
-from lbproxy.http.conditions import Asked
+from lbproxy.http.conditions import ConditionRequest
 from lbproxy.http.message import RequestHead
 from lbproxy.http.target import BACKSLASH, merge_slashes
-from lbproxy.proxy.route_index import Entry, RouteIndex
+from lbproxy.proxy.route_index import RouteEntry, RouteIndex
 
 Target = TypeVar("Target")
 
 
-def _passes_backslash(route: Route) -> bool:
+def _passes_backslash(route: RouteConfig) -> bool:
     return route.encoded_backslash == "pass" or route.raw_path
 
 
 class Router(Generic[Target]):
     """Immutable; a reload makes a new one. Nothing is remembered of what clients ask for."""
 
-    def __init__(self, routes: Sequence[tuple[Route, Target]]) -> None:
+    def __init__(self, routes: Sequence[tuple[RouteConfig, Target]]) -> None:
         """In the order of the configuration. Raises regex.Unavailable, which the configuration's reader has seen before."""
         self._by_host: dict[bytes, RouteIndex[Target]] = {}
         self._by_domain: dict[bytes, RouteIndex[Target]] = {}
@@ -39,7 +39,7 @@ class Router(Generic[Target]):
         self._for_all: RouteIndex[Target] = RouteIndex()
         self._conditional = False
         for order, (route, target) in enumerate(routes):
-            entry = Entry(order, route, target)
+            entry = RouteEntry(order, route, target)
             self._index(route.host).add(entry)
             self._conditional = self._conditional or entry.conditions is not None
         self._twins = any(route.underscores == "pass" for route, _ in routes)
@@ -83,10 +83,10 @@ class Router(Generic[Target]):
             head = head.elsewhere(head.method, head.raw, head.path, head.raw)
         return entry.target, head
 
-    def _find(self, head: RequestHead) -> Entry[Target] | None:
+    def _find(self, head: RequestHead) -> RouteEntry[Target] | None:
         path = head.path
-        asked = Asked(head, self._twins) if self._conditional else None
-        best: Entry[Target] | None = None
+        asked = ConditionRequest(head, self._twins) if self._conditional else None
+        best: RouteEntry[Target] | None = None
         if self._by_host and (index := self._by_host.get(head.host)) is not None:
             best = index.find(path, asked, None)
         if self._by_domain and (index := self._by_domain.get(head.host.partition(b".")[2])) is not None:

@@ -7,7 +7,7 @@ from enum import IntEnum
 from lbproxy.proxy.moves import table
 
 
-class State(IntEnum):
+class SendingState(IntEnum):
     """What the present backend has."""
 
     HELD = 0
@@ -18,7 +18,7 @@ class State(IntEnum):
     """All of it was handed to its stream; unless it was, the next request cannot follow it there."""
 
 
-class Event(IntEnum):
+class SendingEvent(IntEnum):
     """What happens to a body that changes its state."""
 
     TRY = 0
@@ -36,16 +36,16 @@ class Event(IntEnum):
 
 
 MOVES: dict[tuple[int, int], int] = {
-    (State.HELD, Event.TRY): State.HELD,
-    (State.HELD, Event.GIVEN_ALL): State.SENT,
-    (State.HELD, Event.GIVEN_PART): State.PUMPING,
-    (State.HELD, Event.PAUSED): State.HELD,
-    (State.HELD, Event.STOPPED): State.HELD,  # a pump that was told to stop ends a turn later
-    (State.PUMPING, Event.PAUSED): State.HELD,
-    (State.PUMPING, Event.WHOLE): State.SENT,
-    (State.PUMPING, Event.STOPPED): State.HELD,
-    (State.SENT, Event.TRY): State.HELD,
-    (State.SENT, Event.PAUSED): State.SENT,  # it stays known that the last one has all of it
-    (State.SENT, Event.STOPPED): State.SENT,
+    (SendingState.HELD, SendingEvent.TRY): SendingState.HELD,
+    (SendingState.HELD, SendingEvent.GIVEN_ALL): SendingState.SENT,
+    (SendingState.HELD, SendingEvent.GIVEN_PART): SendingState.PUMPING,
+    (SendingState.HELD, SendingEvent.PAUSED): SendingState.HELD,
+    (SendingState.HELD, SendingEvent.STOPPED): SendingState.HELD,  # a pump that was told to stop ends a turn later
+    (SendingState.PUMPING, SendingEvent.PAUSED): SendingState.HELD,
+    (SendingState.PUMPING, SendingEvent.WHOLE): SendingState.SENT,
+    (SendingState.PUMPING, SendingEvent.STOPPED): SendingState.HELD,
+    (SendingState.SENT, SendingEvent.TRY): SendingState.HELD,
+    (SendingState.SENT, SendingEvent.PAUSED): SendingState.SENT,  # it stays known that the last one has all of it
+    (SendingState.SENT, SendingEvent.STOPPED): SendingState.SENT,
 }
-AFTER = table(State, Event, MOVES)
+AFTER = table(SendingState, SendingEvent, MOVES)

@@ -110,7 +110,7 @@ class Counters:
             cells[at + index] = count
 
 
-class Connection(Protocol):
+class DrainingConnection(Protocol):
     """A client's connection as a draining worker sees it."""
 
     @property
@@ -202,7 +202,7 @@ class Service:
         self.draining = False
         self.idle_grace = 2.0
         """Seconds that a draining worker keeps an idle connection."""
-        self.connections: set[Connection] = set()
+        self.connections: set[DrainingConnection] = set()
         self.response_heads = everyday_heads(most_response_fields(config))
         self.keepalive = config.timeouts.keepalive  # here because every request asks for it
 

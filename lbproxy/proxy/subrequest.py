@@ -11,8 +11,8 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from lbproxy.balance.lease import Lease
-from lbproxy.balance.pick_result import ASK, Unavailable
-from lbproxy.balance.policy import Outcome
+from lbproxy.balance.pick_result import ASK, NoneAvailable
+from lbproxy.balance.policy import PickOutcome
 from lbproxy.balance.selection import Preference
 from lbproxy.errors import ConnectionLost, RefusedAnswer, TimedOut, UpstreamError
 from lbproxy.http.message import RequestHead, ResponseHead
@@ -41,7 +41,7 @@ class Asker(Protocol):
     def downstream(self) -> Downstream: ...
 
 
-class Answer(NamedTuple):
+class SubrequestAnswer(NamedTuple):
     """The whole answer to a request of our own."""
 
     head: ResponseHead
@@ -60,7 +60,7 @@ def lease_for(
     admission = service.admissions.get(pool.name)
     if not isinstance(picked, Lease) and admission is not None and asker is not None:
         admitted = admission.admit(asker.head, asker.downstream.forwarder, tried)
-        picked = admitted if isinstance(admitted, Unavailable) else admitted.lease
+        picked = admitted if isinstance(admitted, NoneAvailable) else admitted.lease
     elif picked is ASK:
         picked = pool.pick(tried, Preference())
     if not isinstance(picked, Lease):
@@ -81,7 +81,7 @@ class Subrequest(NamedTuple):
     """Told before each body that `take` gets: what came of one before it broke off."""
 
     def ask(self, service: Service, method: bytes, head: bytes, body: bytes = b"", asker: Asker | None = None,
-            take: Take | None = None) -> Answer:  # fmt: skip
+            take: Take | None = None) -> SubrequestAnswer:  # fmt: skip
         """From the greenlet of the request that waits. `head`: whole, as HTTP/1.1 has it, with the length of the `body`, if any;
         `asker`: on whose behalf, for pools that balance by who asks, or have a queue; `take`: gets the answer's body, piece by
         piece, whose length does not matter then.
@@ -113,9 +113,9 @@ class Subrequest(NamedTuple):
 
     def _attempt(
         self, service: Service, lease: Lease, method: bytes, head: bytes, body: bytes, take: Take | None
-    ) -> Answer:
+    ) -> SubrequestAnswer:
         begun, shared = service.clock(), service.idle.shared
-        outcome = Outcome.FAILED
+        outcome = PickOutcome.FAILED
         try:
             idle: Upstream | None = None if shared is None else shared.take(lease, None)
             if idle is None and method in IDEMPOTENT:  # one that is just being closed may have acted all the same
@@ -130,9 +130,9 @@ class Subrequest(NamedTuple):
             if answer is None:
                 fresh = dial(service, self.destination, lease, self.destination.pool.name)
                 answer = self._converse(service, fresh, method, head, body, take)
-            outcome = Outcome.ANSWERED
+            outcome = PickOutcome.ANSWERED
             if answer.head.status >= 500:
-                outcome = Outcome.ERROR
+                outcome = PickOutcome.ERROR
                 service.counters.note_answer(answer.head.status, lease.slot)
             return answer
         finally:
@@ -141,7 +141,7 @@ class Subrequest(NamedTuple):
 
     def _converse(
         self, service: Service, upstream: Upstream, method: bytes, head: bytes, body: bytes, take: Take | None
-    ) -> Answer:
+    ) -> SubrequestAnswer:
         stream, destination = upstream.stream, self.destination
         stream.write_stall = destination.write_stall
         try:
@@ -168,7 +168,7 @@ class Subrequest(NamedTuple):
             raise
         if upstream.settle(known.head, True):
             service.idle.put(upstream, service.clock())
-        return Answer(known.head, got, known.raw)
+        return SubrequestAnswer(known.head, got, known.raw)
 
     def _given(self, upstream: Upstream, take: Take) -> bytes:
         if self.anew is not None:

@@ -10,8 +10,8 @@ from functools import partial
 
 from lbproxy.balance.lease import Lease
 from lbproxy.balance.ledger import PerSlot
-from lbproxy.balance.pick_result import ASK, Unavailable
-from lbproxy.balance.policy import Outcome
+from lbproxy.balance.pick_result import ASK, NoneAvailable
+from lbproxy.balance.policy import PickOutcome
 from lbproxy.balance.pool import Pool
 from lbproxy.errors import ConnectionLost, RequestError, TimedOut, UpstreamError
 from lbproxy.http.endless import endless
@@ -27,7 +27,7 @@ from lbproxy.proxy.grpc_call import GrpcCall
 from lbproxy.proxy.interim import Interim
 from lbproxy.proxy.relay import relay
 from lbproxy.proxy.response_body import SourceFailed
-from lbproxy.proxy.retry import Verdict, preference
+from lbproxy.proxy.retry import RetryVerdict, preference
 from lbproxy.proxy.rewriter import Rewriting
 from lbproxy.proxy.service import Service
 from lbproxy.proxy.sink import Sink
@@ -132,13 +132,13 @@ class Tries:
             if self._budgeted < 0:
                 raise RequestError(self._status, self._reason)
 
-    def _admit(self, pool: Pool, why: Unavailable, tried: tuple[int, ...]) -> Lease | Unavailable:
+    def _admit(self, pool: Pool, why: NoneAvailable, tried: tuple[int, ...]) -> Lease | NoneAvailable:
         """The everyday pick did not give a lease: perhaps the pool only wants to know more of the request."""
         admission = self._service.admissions.get(pool.name)
         if admission is None:
             return pool.pick(tried, preference(self.head)) if why is ASK else why
         admitted = admission.admit(self.head, self.downstream.forwarder, tried)
-        if isinstance(admitted, Unavailable):
+        if isinstance(admitted, NoneAvailable):
             return admitted
         self._leased = self._answered = self._service.clock()  # it may have waited
         self._lines = self._destination.lines + admitted.lines
@@ -176,14 +176,14 @@ class Tries:
                 if upstream is not None:
                     upstream.stream.abort()
                 raise
-            if verdict is Verdict.SAME_BACKEND:
+            if verdict is RetryVerdict.SAME_BACKEND:
                 reuse = False
                 continue
             self._service.counters.note_failure(failure.kind, lease.slot)
             if lease.told is not None:
-                lease.told(self._service.clock() - self._leased, Outcome.FAILED)
+                lease.told(self._service.clock() - self._leased, PickOutcome.FAILED)
             self._status, self._reason = failure.status, failure.reason
-            if verdict is Verdict.GIVE_UP:
+            if verdict is RetryVerdict.GIVE_UP:
                 raise RequestError(failure.status, failure.reason)
             self._service.counters.retries += 1
             return failure
@@ -232,7 +232,7 @@ class Tries:
                 answer, out = known.head, known.out
                 if answer.status == 101:
                     if lease.told is not None:
-                        lease.told(self._service.clock() - self._leased, Outcome.ANSWERED)
+                        lease.told(self._service.clock() - self._leased, PickOutcome.ANSWERED)
                     self._tunnel(upstream, answer)
                     return
                 clean = not interim.closes
@@ -243,7 +243,7 @@ class Tries:
                 self._service.counters.note_answer(answer.status, upstream.backend.slot)
         self._answered = self._service.clock()
         if lease.told is not None and not pumping:  # how long the client took for its body is not the backend's
-            lease.told(self._answered - self._leased, Outcome.ANSWERED if answer.status < 500 else Outcome.ERROR)
+            lease.told(self._answered - self._leased, PickOutcome.ANSWERED if answer.status < 500 else PickOutcome.ERROR)
         self._status, self._reason = answer.status, ""  # an earlier try's failure is told by `tries`
         if self._courses is not None and self._replaced(upstream, known, clean):
             return

@@ -17,7 +17,7 @@ from lbproxy.streams import NEVER, Stream
 
 if TYPE_CHECKING:
     from lbproxy.proxy.announced import Announcement
-    from lbproxy.proxy.upstream_pool import Shelf
+    from lbproxy.proxy.upstream_pool import IdleShelf
 
 SETTLED = 0.05
 """Seconds after an answer by which a backend that means to close has closed."""
@@ -62,7 +62,7 @@ class Upstream:
         """Where it is kept while it is idle and belongs to one client connection."""
         self._idle = False
         self._retires = NEVER
-        self._shelf: Shelf | None = None
+        self._shelf: IdleShelf | None = None
         """Where it stands while it is idle; kept, to spare the look-up."""
         stream.owner = self
 

@@ -12,7 +12,7 @@ cdef class Shared:
     cpdef Upstream take(self, Lease lease, RequestHead head)
 
 
-cdef class Shelf:
+cdef class IdleShelf:
     cdef public object clock
     cdef public bint hasty
     cdef public list idle
@@ -36,12 +36,12 @@ cdef class UpstreamPool:
     cdef public object outdated
     cdef public Shared shared
 
-    @cython.locals(shelf=Shelf, upstream=Upstream)
+    @cython.locals(shelf=IdleShelf, upstream=Upstream)
     cpdef Upstream take(self, slot)
-    @cython.locals(shelf=Shelf, upstream=Upstream)
+    @cython.locals(shelf=IdleShelf, upstream=Upstream)
     cpdef Upstream take_settled(self, slot, double now, sleep)
     cpdef heard(self, Py_ssize_t slot, int minor)
     cpdef int speaks(self, Py_ssize_t slot) except -1
-    @cython.locals(shelf=Shelf, idle=list, tired=double)
+    @cython.locals(shelf=IdleShelf, idle=list, tired=double)
     cpdef put(self, Upstream upstream, double now)
-    cdef Shelf _shelf(self, backend)
+    cdef IdleShelf _shelf(self, backend)

@@ -19,23 +19,23 @@ from collections.abc import Callable, Iterable, Mapping
 from lbproxy.balance.backend import Backend
 from lbproxy.balance.lease import Lease
 from lbproxy.balance.ledger import SLOTS, Spoken
-from lbproxy.config.model import Connections
+from lbproxy.config.model import ConnectionsConfig
 from lbproxy.http.message import RequestHead
 from lbproxy.proxy.upstream import SETTLED, Upstream
 from lbproxy.streams import NEVER
 
 _NO_LIMIT = 2**62
 UNHEARD, OLD, CURRENT = map(int, Spoken)
-_NONE = Connections(idle=0)
+_NONE = ConnectionsConfig(idle=0)
 """For backends that have left."""
 
 
-class Shelf:
+class IdleShelf:
     """One backend's idle connections, and what its pool says about them."""
 
     __slots__ = ("clock", "hasty", "idle", "keeps", "limit", "longest", "patience", "requests")
 
-    def __init__(self, settings: Connections, clock: Callable[[], float]) -> None:
+    def __init__(self, settings: ConnectionsConfig, clock: Callable[[], float]) -> None:
         self.clock = clock
         self.idle: list[Upstream] = []
         self.hasty = False
@@ -113,7 +113,7 @@ class UpstreamPool:
     def __init__(
         self,
         clock: Callable[[], float],
-        settings: Mapping[str, Connections] | None = None,
+        settings: Mapping[str, ConnectionsConfig] | None = None,
         checked: Callable[[int], int] = lambda slot: UNHEARD,
     ) -> None:
         """`clock`: monotonic seconds; `settings`: by the names of pools; the defaults for others; `checked`: what the checks of the
@@ -121,7 +121,7 @@ class UpstreamPool:
         self._checked = checked
         self._clock = clock
         self._settings = settings or {}
-        self._shelves: dict[int, Shelf] = {}
+        self._shelves: dict[int, IdleShelf] = {}
         self._spoken = bytearray(SLOTS)
         self.shared: Shared | None = None
         """Those that requests share; None where no pool wants any."""
@@ -165,7 +165,7 @@ class UpstreamPool:
         shelf = upstream._shelf
         if shelf is None:
             if upstream.announced is not None:
-                upstream.announced.keep(upstream, self._settings.get(upstream.backend.pool) or Connections(), now)
+                upstream.announced.keep(upstream, self._settings.get(upstream.backend.pool) or ConnectionsConfig(), now)
                 return
             if self.outdated is not None and self.outdated(upstream):
                 upstream.stream.close()
@@ -183,12 +183,12 @@ class UpstreamPool:
         upstream.stream.deadline = tired if tired < upstream._retires else upstream._retires
         idle.append(upstream)
 
-    def _shelf(self, backend: Backend) -> Shelf:
+    def _shelf(self, backend: Backend) -> IdleShelf:
         if self._gone is not None and backend.slot in self._gone:
-            return Shelf(_NONE, self._clock)
+            return IdleShelf(_NONE, self._clock)
         shelf = self._shelves.get(backend.slot)
         if shelf is None:
-            shelf = self._shelves[backend.slot] = Shelf(self._settings.get(backend.pool) or Connections(), self._clock)
+            shelf = self._shelves[backend.slot] = IdleShelf(self._settings.get(backend.pool) or ConnectionsConfig(), self._clock)
         return shelf
 
     def backends_moved(self, gone: Iterable[int], there: Iterable[int]) -> None:

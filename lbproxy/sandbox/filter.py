@@ -96,7 +96,7 @@ ARCHITECTURES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 Program = list[tuple[int, int, int, int]]
 
 
-class Wants(NamedTuple):
+class SandboxNeeds(NamedTuple):
     """What a kind of process needs."""
 
     sockets: Mapping[int, Sequence[int]]
@@ -113,7 +113,7 @@ class Wants(NamedTuple):
     """It replaces and removes files (of its own: where is Landlock's to say)."""
 
 
-def program(machine: str, wants: Wants) -> bytes | None:
+def program(machine: str, wants: SandboxNeeds) -> bytes | None:
     """The program as struct sock_filter's; None for a machine that is not known."""
     if machine not in ARCHITECTURES:
         return None
@@ -174,7 +174,7 @@ def only_what_is_needed(machine: str, *, looks: bool = False) -> bytes | None:
     return b"".join(struct.pack("=HBBI", *step) for step in made)
 
 
-def _rules(wants: Wants) -> dict[str, Program]:
+def _rules(wants: SandboxNeeds) -> dict[str, Program]:
     refuse, allow = _refuse(), (RETURN, 0, 0, ALLOW)
     rules: dict[str, Program] = {
         "clone": [_argument(0), (ANY_BIT, 0, 1, CLONE_NAMESPACES), refuse, (ANY_BIT, 0, 1, CLONE_THREAD), allow, refuse],
@@ -203,7 +203,7 @@ def _flags() -> Program:
     return [(EQUAL, 0, len(rule), F_SETFL), *rule]
 
 
-def _more_ioctl(wants: Wants) -> Sequence[int]:
+def _more_ioctl(wants: SandboxNeeds) -> Sequence[int]:
     return (*((FIONBIO,) if wants.gevent_sockets else ()), *(NAMES_IOCTL if wants.binds else ()))
 
 

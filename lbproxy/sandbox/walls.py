@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import lbproxy
 from lbproxy.sandbox import kernel
-from lbproxy.sandbox.filter import Wants, program
+from lbproxy.sandbox.filter import SandboxNeeds, program
 from lbproxy.sandbox.names import CALLS, FILES, MEMORY, PORTS
 
 STREAM, DATAGRAM = int(socket.SOCK_STREAM), int(socket.SOCK_DGRAM)
@@ -51,7 +51,7 @@ def build(needs: Needs) -> list[str]:
         sockets[int(socket.AF_UNIX)] = [STREAM, DATAGRAM] if needs.names else [STREAM]
     if needs.names:
         sockets = {family: [STREAM, DATAGRAM] for family in sockets} | {int(socket.AF_NETLINK): [DATAGRAM, int(socket.SOCK_RAW)]}
-    wants = Wants(sockets, os.getpid(), binds=needs.names, writes=bool(needs.writes), gevent_sockets=needs.gevent_sockets)
+    wants = SandboxNeeds(sockets, os.getpid(), binds=needs.names, writes=bool(needs.writes), gevent_sockets=needs.gevent_sockets)
     wants = wants._replace(replaces=bool(needs.writes))
     stand += [CALLS] if kernel.filter_calls(program(os.uname().machine, wants)) else []
     return stand

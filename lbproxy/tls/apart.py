@@ -9,7 +9,7 @@ from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 
-from lbproxy.config.model import Config, Listen
+from lbproxy.config.model import Config, ListenConfig
 from lbproxy.errors import Complaint
 from lbproxy.tls import passphrase, selfsigned
 from lbproxy.tls.audit import audit
@@ -59,13 +59,13 @@ def audit_apart(config: Config, harvest: Harvest | None = None) -> tuple[Config,
     return config, [*(Complaint(*each) for each in told), *none_left]
 
 
-def _folder(listen: Listen, span: range, crate: Crate | None, *, isolated: bool) -> list[object]:
+def _folder(listen: ListenConfig, span: range, crate: Crate | None, *, isolated: bool) -> list[object]:
     """As JSON carries it."""
     taken: list[object] = []
     return [audit_folder(listen, span, isolated=isolated, crate=crate, taken=taken), taken]
 
 
-def _to_judge(listen: Listen) -> int:
+def _to_judge(listen: ListenConfig) -> int:
     """Pairs of its folder. Those of [acme] were made by us, or looked at when they were obtained, and need not be there yet."""
     return 0 if listen.acme else len(listen.listed)
 

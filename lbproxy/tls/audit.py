@@ -10,12 +10,12 @@ import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
-from lbproxy.config.model import Acme, Certificate, Config, Listen, PoolTls
+from lbproxy.config.model import AcmeConfig, CertificateConfig, Config, ListenConfig, PoolTlsConfig
 from lbproxy.config.model.acme import TLS_ALPN
 from lbproxy.errors import Complaint, StartError
 from lbproxy.tls import challenge_hello, contexts, profiles, remote_key, tickets, verification
 from lbproxy.tls.contexts import TRIED
-from lbproxy.tls.files import Fault, Location, exposure, os_fault, read, read_chain, read_lists
+from lbproxy.tls.files import FileFault, Location, exposure, os_fault, read, read_chain, read_lists
 from lbproxy.tls.keystore import overwriting
 from lbproxy.tls.pair_audit import at_a_glance, judged, of_another_kind
 from lbproxy.tls.unlock import Known
@@ -50,23 +50,23 @@ def audit(config: Config) -> list[Complaint]:
             if pool.tls.crl is not None:
                 complaints += lists(place._replace(key=f"{place.key}.crl"), pool.tls.crl)
             if pool.tls.cert is not None and pool.tls.key is not None:
-                pair = Certificate(pool.tls.cert, pool.tls.key, pool.tls.key_mode, pool.tls.passphrase)
+                pair = CertificateConfig(pool.tls.cert, pool.tls.key, pool.tls.key_mode, pool.tls.passphrase)
                 complaints += judged(place, pair, served, known)
             complaints += _ciphers(place, pool.tls)
     return complaints
 
 
-def _ciphers(place: Location, tls: PoolTls) -> Iterator[Complaint]:
+def _ciphers(place: Location, tls: PoolTlsConfig) -> Iterator[Complaint]:
     """Which there are is OpenSSL's to say."""
     try:
         contexts.limit(verification.client(), tls)
     except ssl.SSLError:
         hint = "openssl ciphers -v tells which there are"
         message = f'wanted cipher suites as OpenSSL names them, such as "ECDHE+AESGCM", got "{tls.ciphers}"'
-        yield place._replace(key=f"{place.key}.ciphers").complaint(Fault(message, hint))
+        yield place._replace(key=f"{place.key}.ciphers").complaint(FileFault(message, hint))
 
 
-def _acme(place: Location, acme: Acme) -> Iterator[Complaint]:
+def _acme(place: Location, acme: AcmeConfig) -> Iterator[Complaint]:
     """The files of its authorities, and whether hellos can be read where that is how names are proved."""
     for number, authority in enumerate(acme.authorities):
         at = place._replace(key=f"{place.key}.fallback" if number else place.key)
@@ -75,12 +75,12 @@ def _acme(place: Location, acme: Acme) -> Iterator[Complaint]:
         if authority.eab_key is not None:
             key = at._replace(key=f"{at.key}.eab_key")
             content = read(authority.eab_key)
-            if isinstance(content, Fault):
+            if isinstance(content, FileFault):
                 yield key.complaint(content)
             else:
                 yield from map(key.complaint, exposure(authority.eab_key, "private", "key of an account"))
     if acme.challenge == TLS_ALPN and not challenge_hello.available():
-        fault = Fault("this Python's OpenSSL keeps its functions to itself, so that no hello can be read", 'take "http-01"')
+        fault = FileFault("this Python's OpenSSL keeps its functions to itself, so that no hello can be read", 'take "http-01"')
         yield place._replace(key=f"{place.key}.challenge").complaint(fault)
 
 
@@ -89,18 +89,18 @@ def _ticket_key(place: Location, path: Path) -> Iterator[Complaint]:
     try:
         tickets.read_secrets([path])
     except StartError as error:
-        yield place.complaint(Fault(str(error)))
+        yield place.complaint(FileFault(str(error)))
         return
     yield from map(place.complaint, exposure(path, "private", "ticket key"))
 
 
-def _own_settings(place: Location, listen: Listen) -> Iterator[Complaint]:
+def _own_settings(place: Location, listen: ListenConfig) -> Iterator[Complaint]:
     """Versions, suites and groups: which there are is OpenSSL's to say."""
     try:
         profiles.apply_own(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), listen.tls)
-    except profiles.Unknown as error:
+    except profiles.NotInOpenSSL as error:
         hint = "openssl ciphers -v tells which there are" if error.key == "ciphers" else "X25519 and P-256 are known everywhere"
-        yield place._replace(key=f"{place.key}.{error.key}").complaint(Fault(str(error), hint))
+        yield place._replace(key=f"{place.key}.{error.key}").complaint(FileFault(str(error), hint))
 
 
 # ---------------------------------------------------------------- authorities
@@ -109,7 +109,7 @@ def _own_settings(place: Location, listen: Listen) -> Iterator[Complaint]:
 def authorities(place: Location, path: Path) -> Iterator[Complaint]:
     """Whether OpenSSL trusts by what stands in that file."""
     chain = read_chain(path)
-    if isinstance(chain, Fault):
+    if isinstance(chain, FileFault):
         yield place.complaint(chain)
         return
     try:
@@ -120,10 +120,10 @@ def authorities(place: Location, path: Path) -> Iterator[Complaint]:
             yield place.complaint(os_fault(error, path))
         else:
             said = getattr(error, "reason", None) or error
-            yield place.complaint(Fault(f"{path} cannot be used: OpenSSL says {said}"))
+            yield place.complaint(FileFault(f"{path} cannot be used: OpenSSL says {said}"))
 
 
-def _of_clients(place: Location, listen: Listen) -> Iterator[Complaint]:
+def _of_clients(place: Location, listen: ListenConfig) -> Iterator[Complaint]:
     """Who signs clients' certificates, and which were revoked."""
     for policy in listen.tls.policies:
         key = place.key if policy is listen.tls else f"{place.key}.name"
@@ -136,5 +136,5 @@ def _of_clients(place: Location, listen: Listen) -> Iterator[Complaint]:
 def lists(place: Location, path: Path) -> Iterator[Complaint]:
     """Whether a file holds lists of revoked certificates."""
     found = read_lists(path)
-    if isinstance(found, Fault):
+    if isinstance(found, FileFault):
         yield place.complaint(found)

@@ -15,7 +15,7 @@ from base64 import b64encode
 from collections.abc import Callable
 from typing import Any
 
-from lbproxy.config.model import PoolTls
+from lbproxy.config.model import PoolTlsConfig
 from lbproxy.tls import openssl
 from lbproxy.tls.pem import public_key_of
 
@@ -32,7 +32,7 @@ class BackendTls:
     """What a pool says of TLS, as connections need it."""
 
     def __init__(
-        self, settings: PoolTls, context: ssl.SSLContext, clock: Callable[[], float] = time.monotonic, *, resumes: bool = True
+        self, settings: PoolTlsConfig, context: ssl.SSLContext, clock: Callable[[], float] = time.monotonic, *, resumes: bool = True
     ) -> None:
         """`context`: of the pool (contexts.client_context); `resumes`: sessions; else each handshake is a full one."""
         self._resumes = resumes

@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
-from lbproxy.config.model import Listen, ListenTls, NameTls
+from lbproxy.config.model import ListenConfig, ListenTlsConfig, NameTlsConfig
 from lbproxy.errors import StartError
 from lbproxy.tls import pem, verification
 from lbproxy.tls.client_names import announce
@@ -28,12 +28,12 @@ class Authorities(NamedTuple):
     lists_digest: bytes = b""
 
 
-def read_authorities(listen: Listen, store: KeyStore) -> tuple[Authorities | None, ...]:
+def read_authorities(listen: ListenConfig, store: KeyStore) -> tuple[Authorities | None, ...]:
     """By the numbers of the listener's policies. Raises StartError."""
     return tuple(read_policy(policy, store) for policy in listen.tls.policies)
 
 
-def read_policy(policy: ListenTls | NameTls, store: KeyStore) -> Authorities | None:
+def read_policy(policy: ListenTlsConfig | NameTlsConfig, store: KeyStore) -> Authorities | None:
     """Of one policy; None where it has none. Raises StartError."""
     ca, crl = policy.client_ca, policy.client_crl
     if ca is None:
@@ -73,7 +73,7 @@ def demand(context: ssl.SSLContext, authorities: Authorities) -> None:
             look_for_revoked(context, authorities.lists_path, held)
 
 
-def demand_by_files(context: ssl.SSLContext, listen: Listen, number: int) -> None:
+def demand_by_files(context: ssl.SSLContext, listen: ListenConfig, number: int) -> None:
     """The same with what the files hold now."""
     with closing(KeyStore()) as store:
         found = read_policy(listen.tls.policies[number], store)

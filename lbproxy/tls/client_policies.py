@@ -16,7 +16,7 @@ import ssl
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from lbproxy.config.model import Listen
+from lbproxy.config.model import ListenConfig
 from lbproxy.http.misdirected import Agreement
 from lbproxy.tls import openssl
 from lbproxy.tls.client_authorities import Authorities
@@ -39,7 +39,7 @@ class LoadedPolicy(NamedTuple):
 class ClientPolicies:
     """Those of one listener, in one worker; `install` them in each of its contexts."""
 
-    def __init__(self, listen: Listen, authorities: Sequence[Authorities | None]) -> None:
+    def __init__(self, listen: ListenConfig, authorities: Sequence[Authorities | None]) -> None:
         """`authorities`: by policy."""
         self._listen = listen
         self._by_name = {name: number for number, one in enumerate(listen.tls.names, start=1) for name in one.names}

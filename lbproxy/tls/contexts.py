@@ -22,7 +22,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
-from lbproxy.config.model import Certificate, Listen, ListenTls, NameTls, Pool, PoolTls
+from lbproxy.config.model import CertificateConfig, ListenConfig, ListenTlsConfig, NameTlsConfig, PoolConfig, PoolTlsConfig
 from lbproxy.config.vocabulary import SPOKEN
 from lbproxy.errors import StartError
 from lbproxy.http.h2 import offered as h2
@@ -36,8 +36,8 @@ from lbproxy.tls.client_authorities import (
     read_authorities,
     read_lists,
 )
-from lbproxy.tls.facts import Facts, Term, facts_in
-from lbproxy.tls.files import Fault
+from lbproxy.tls.facts import FileFacts, Term, facts_in
+from lbproxy.tls.files import FileFault
 from lbproxy.tls.keystore import KeyStore, Locked, Piece, overwriting
 from lbproxy.tls.sni import Arrangement, Candidate, arrange
 from lbproxy.tls.unlock import Shut, unlock
@@ -53,7 +53,7 @@ RSA 2048 certificate and 50 us with EC P-256, the cheaper one from the start."""
 class Pem(NamedTuple):
     """A certificate chain and its key, as they were when they were read."""
 
-    files: Certificate
+    files: CertificateConfig
     store: KeyStore
     cert: Piece
     key: Piece
@@ -95,13 +95,16 @@ class OuterKey(NamedTuple):
     client_ca: bytes  # a digest of the file's content
 
 
-def read_pem(files: Certificate, store: KeyStore, vault: KeyStore | None = None) -> Pem:
+def read_pem(files: CertificateConfig, store: KeyStore, vault: KeyStore | None = None) -> Pem:
     """Raises StartError."""
     return read_pems([files], store, vault)[0]
 
 
 def read_pems(
-    pairs: Sequence[Certificate], store: KeyStore, vault: KeyStore | None = None, ready: Mapping[Certificate, Held] | None = None
+    pairs: Sequence[CertificateConfig],
+    store: KeyStore,
+    vault: KeyStore | None = None,
+    ready: Mapping[CertificateConfig, HeldPair] | None = None,
 ) -> list[Pem]:
     """All that have to be opened with passphrases at once; `vault`: where keys go, if not into the store; `ready`: those that were
     read already. Raises StartError."""
@@ -125,7 +128,7 @@ def read_pems(
     return [found[number] for number in range(len(pairs))]
 
 
-def _unlocked(pairs: Sequence[Certificate], store: KeyStore, vault: KeyStore | None) -> Iterator[Pem]:
+def _unlocked(pairs: Sequence[CertificateConfig], store: KeyStore, vault: KeyStore | None) -> Iterator[Pem]:
     try:
         for files, pieces in zip(pairs, unlock(pairs, store, vault), strict=True):
             if isinstance(pieces, Shut):
@@ -137,7 +140,7 @@ def _unlocked(pairs: Sequence[Certificate], store: KeyStore, vault: KeyStore | N
         raise StartError(f"certificate {pairs[0].cert} and others: {error}") from error
 
 
-def read_pool(pool: Pool, store: KeyStore) -> PoolPem:
+def read_pool(pool: PoolConfig, store: KeyStore) -> PoolPem:
     """Of a pool that re-encrypts. Raises StartError."""
     settings = pool.tls
     if settings is None:
@@ -147,7 +150,7 @@ def read_pool(pool: Pool, store: KeyStore) -> PoolPem:
     return PoolPem(store, ca, None if pair is None else read_pem(pair, store), crl)
 
 
-def read_pool_trust(settings: PoolTls, store: KeyStore) -> tuple[Piece | None, Piece | None]:
+def read_pool_trust(settings: PoolTlsConfig, store: KeyStore) -> tuple[Piece | None, Piece | None]:
     """A pool's authorities and its lists of revoked certificates. Raises StartError."""
     try:
         ca = store.take(settings.ca) if settings.ca is not None and settings.verify else None
@@ -156,14 +159,14 @@ def read_pool_trust(settings: PoolTls, store: KeyStore) -> tuple[Piece | None, P
     return ca, None if settings.crl is None else read_lists(settings.crl, store)
 
 
-def pool_pair(settings: PoolTls) -> Certificate | None:
+def pool_pair(settings: PoolTlsConfig) -> CertificateConfig | None:
     """The files of what a pool shows its backends."""
     if settings.cert is None or settings.key is None:
         return None
-    return Certificate(settings.cert, settings.key, settings.key_mode, settings.passphrase)
+    return CertificateConfig(settings.cert, settings.key, settings.key_mode, settings.passphrase)
 
 
-def outer_key(listen: Listen) -> OuterKey:
+def outer_key(listen: ListenConfig) -> OuterKey:
     """Of a TLS listener, by what its files hold now. Raises StartError."""
     tls = listen.tls
     own = (tls.min_version, tls.max_version, tls.ciphers, *tls.groups)
@@ -171,13 +174,13 @@ def outer_key(listen: Listen) -> OuterKey:
     return OuterKey(str(listen.address), offered(listen), profile, tls.client_auth, _digest_of_policies(listen))
 
 
-def _digest_of_policies(listen: Listen) -> bytes:
+def _digest_of_policies(listen: ListenConfig) -> bytes:
     """Of all that is asked of clients, and of what its files hold; b"" where nothing is."""
     if not listen.tls.asks:
         return b""
     told = hashlib.sha256()
     for policy in listen.tls.policies:
-        names = policy.names if isinstance(policy, NameTls) else ()
+        names = policy.names if isinstance(policy, NameTlsConfig) else ()
         told.update(repr((names, policy.client_auth, policy.client_depth)).encode())
         for path, what in ((policy.client_ca, "certificate authority"), (policy.client_crl, "revoked certificates")):
             try:
@@ -187,7 +190,7 @@ def _digest_of_policies(listen: Listen) -> bytes:
     return told.digest()
 
 
-def offered(listen: Listen) -> tuple[str, ...]:
+def offered(listen: ListenConfig) -> tuple[str, ...]:
     """What a listener's clients may speak, best first: as configured, as far as it can be spoken here. Raises StartError."""
     found = tuple(protocol for protocol in listen.speaks if protocol != "h2" or not h2.MISSING)
     if not found:
@@ -196,14 +199,14 @@ def offered(listen: Listen) -> tuple[str, ...]:
 
 
 def outer_context(
-    listen: Listen, authorities: Sequence[Authorities | None] | None = None, number: int = 0
+    listen: ListenConfig, authorities: Sequence[Authorities | None] | None = None, number: int = 0
 ) -> ssl.SSLContext:
     """Everything of a TLS listener but its certificates, with what is asked of clients by the policy of that `number`;
     `authorities`: of clients, by policy, else what their files hold now. Raises StartError."""
     context = verification.server()
     try:
         profiles.apply_own(context, listen.tls)
-    except profiles.Unknown as error:
+    except profiles.NotInOpenSSL as error:
         raise StartError(f"{listen.address}: tls.{error.key}: {error}") from error
     context.set_alpn_protocols(list(offered(listen)))
     context.num_tickets = TICKETS
@@ -216,29 +219,29 @@ def outer_context(
     return context
 
 
-class Held(NamedTuple):
+class HeldPair(NamedTuple):
     """A pair, and what it stands for."""
 
     pem: Pem
     candidate: Candidate
     terms: tuple[Term, ...] = ()
-    notes: tuple[Fault, ...] = ()
+    notes: tuple[FileFault, ...] = ()
     """What there is to tell of it (facts.py)."""
 
     @property
-    def facts(self) -> Facts:
+    def facts(self) -> FileFacts:
         """All that is known of it."""
-        return Facts(self.candidate, self.terms, self.notes)
+        return FileFacts(self.candidate, self.terms, self.notes)
 
 
-NONE_READY: Mapping[Certificate, Held] = MappingProxyType({})
+NONE_READY: Mapping[CertificateConfig, HeldPair] = MappingProxyType({})
 
 
 class Credentials(NamedTuple):
     """What a listener shows, of one generation."""
 
-    listen: Listen
-    held: tuple[Held, ...]
+    listen: ListenConfig
+    held: tuple[HeldPair, ...]
     arranged: Arrangement
     """Of those, by number."""
     authorities: tuple[Authorities | None, ...] = (None,)
@@ -251,14 +254,14 @@ alone: that a key fits was seen before (audit.py)."""
 
 
 def credentials(
-    listen: Listen, pems: Sequence[Pem], now: datetime | None = None, ready: Mapping[Certificate, Held] = NONE_READY
+    listen: ListenConfig, pems: Sequence[Pem], now: datetime | None = None, ready: Mapping[CertificateConfig, HeldPair] = NONE_READY
 ) -> Credentials:
     """`pems`: of listen.pairs, in order; `ready`: those of them that are known already. Raises StartError.
 
     `now`: an aware time to judge dates by; None is the system's clock. What is out of date is shown all the same where nothing
     better can be: a person sees why, and who does not care about dates is served.
     """
-    if (listen.tls.names or listen.tls.client_depth != ListenTls().client_depth) and openssl.functions() is None:
+    if (listen.tls.names or listen.tls.client_depth != ListenTlsConfig().client_depth) and openssl.functions() is None:
         raise StartError(f"{listen.address}: tls.name and client_depth need an OpenSSL that Python's ssl does not hide")
     authorities = read_authorities(listen, pems[0].store)
     held = tuple(ready.get(read.files) or held_of(read) for read in pems)
@@ -270,7 +273,7 @@ def credentials(
     return Credentials(listen, held, arranged, authorities)
 
 
-def spoken(pool: Pool) -> list[str]:
+def spoken(pool: PoolConfig) -> list[str]:
     """What a pool's backends are offered, as far as it can be spoken here. Raises StartError."""
     wanted = SPOKEN[pool.protocol]
     found = [protocol for protocol in wanted if protocol != "h2" or not h2.MISSING]
@@ -279,7 +282,7 @@ def spoken(pool: Pool) -> list[str]:
     return found
 
 
-def client_context(pool: Pool, read: PoolPem | None = None) -> ssl.SSLContext:
+def client_context(pool: PoolConfig, read: PoolPem | None = None) -> ssl.SSLContext:
     """The context for connections to the backends of a pool that re-encrypts; `read`: of its files, else what they hold now. Raises
     StartError as above.
 
@@ -326,7 +329,7 @@ OLD_CIPHERS = "DEFAULT:@SECLEVEL=0"
 """TLS 1.0 and 1.1 sign with what OpenSSL 3 allows at this level only; whoever asks for them has nothing better to talk to."""
 
 
-def limit(context: ssl.SSLContext, settings: PoolTls) -> None:
+def limit(context: ssl.SSLContext, settings: PoolTlsConfig) -> None:
     """Versions and cipher suites towards backends. Raises ssl.SSLError for suites that OpenSSL does not know."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of those who ask for old versions, and know it
@@ -338,7 +341,7 @@ def limit(context: ssl.SSLContext, settings: PoolTls) -> None:
         context.set_ciphers(ciphers)
 
 
-def load_pair(context: ssl.SSLContext, certificate: Certificate) -> None:
+def load_pair(context: ssl.SSLContext, certificate: CertificateConfig) -> None:
     """Put a certificate chain and its key into `context`. Raises StartError."""
     with closing(KeyStore()) as store, overwriting():
         load(context, read_pem(certificate, store))
@@ -369,9 +372,9 @@ def trust(context: ssl.SSLContext, ca: Path) -> None:
             load_trusted(context, ca, held)
 
 
-def held_of(read: Pem) -> Held:
+def held_of(read: Pem) -> HeldPair:
     """With what it stands for. Raises StartError."""
     try:
-        return Held(read, *facts_in(read.files.cert, read.store.text(*read.cert)))
+        return HeldPair(read, *facts_in(read.files.cert, read.store.text(*read.cert)))
     except ValueError as error:
         raise StartError(f"certificate {read.files.cert}: {error}") from error

@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lbproxy.config.model import Certificate
+from lbproxy.config.model import CertificateConfig
 from lbproxy.tls.client_authorities import Authorities
-from lbproxy.tls.contexts import Credentials, Held, Pem
+from lbproxy.tls.contexts import Credentials, HeldPair, Pem
 from lbproxy.tls.keystore import KeyStore, Piece
 from lbproxy.tls.sni import Candidate, Names, arrange
 
@@ -22,7 +22,7 @@ class Edition(NamedTuple):
     """Pairs by their number; `whole`: all there are, in order, instead of those there were."""
 
     whole: bool
-    held: Mapping[int, Held]
+    held: Mapping[int, HeldPair]
     authorities: tuple[Authorities | None, ...] | None = None
     """Of clients' certificates, by policy; None: those there were."""
 
@@ -59,12 +59,12 @@ def applied(shown: Credentials, edition: Edition, now: datetime) -> Credentials:
     return shown._replace(held=fresh, arranged=arranged)
 
 
-def _alike(old: Held, new: Held, now: datetime) -> bool:
+def _alike(old: HeldPair, new: HeldPair, now: datetime) -> bool:
     before, after = old.candidate, new.candidate
     return (before.names, before.kind, before.current(now)) == (after.names, after.kind, after.current(now))
 
 
-def told_pair(one: Held) -> list[Any]:
+def told_pair(one: HeldPair) -> list[Any]:
     """As JSON carries it."""
     files, names = one.pem.files, one.candidate.names
     dates = [each.timestamp() for each in (one.candidate.start, one.candidate.end)]
@@ -72,12 +72,12 @@ def told_pair(one: Held) -> list[Any]:
     return [pair, [*one.pem.cert, *one.pem.key], [names.dns, names.ips], dates, one.candidate.kind]
 
 
-def heard_pair(store: KeyStore, facts: list[Any]) -> Held:
+def heard_pair(store: KeyStore, facts: list[Any]) -> HeldPair:
     """What `told_pair` told, of this store."""
     (cert, key, mode), (at, size, key_at, key_size), (dns, ips), dates, kind = facts
-    pem = Pem(Certificate(Path(cert), Path(key), mode), store, Piece(at, size), Piece(key_at, key_size))
+    pem = Pem(CertificateConfig(Path(cert), Path(key), mode), store, Piece(at, size), Piece(key_at, key_size))
     start, end = (datetime.fromtimestamp(each, UTC) for each in dates)
-    return Held(pem, Candidate(Names(tuple(dns), tuple(ips)), start, end, kind))
+    return HeldPair(pem, Candidate(Names(tuple(dns), tuple(ips)), start, end, kind))
 
 
 def told_authorities(one: Authorities) -> list[Any]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lbproxy.tls import pem
-from lbproxy.tls.files import Chain, Fault, parsed, subject, validity
+from lbproxy.tls.files import Chain, FileFault, parsed, subject, validity
 from lbproxy.tls.sni import UNKNOWN, Candidate, Names, candidate_of, kind_of
 
 if TYPE_CHECKING:
@@ -33,29 +33,29 @@ class Term(NamedTuple):
     start: datetime
     end: datetime
 
-    def fault(self, now: datetime) -> Fault | None:
+    def fault(self, now: datetime) -> FileFault | None:
         """What is wrong with it at that time."""
         if self.start <= now <= self.end:
             return None
         if now > self.end:
-            return Fault(f"{self.what} expired on {self.end:%Y-%m-%d %H:%M} UTC", "renew it")
+            return FileFault(f"{self.what} expired on {self.end:%Y-%m-%d %H:%M} UTC", "renew it")
         when = f"{self.start:%Y-%m-%d %H:%M} UTC; it is {now:%Y-%m-%d %H:%M} UTC now"
-        return Fault(f"{self.what} is not valid before {when}", "is this machine's clock right?")
+        return FileFault(f"{self.what} is not valid before {when}", "is this machine's clock right?")
 
 
-class Facts(NamedTuple):
+class FileFacts(NamedTuple):
     """All that is known of one file."""
 
     candidate: Candidate = UNKNOWN
     terms: tuple[Term, ...] = ()
-    notes: tuple[Fault, ...] = ()
+    notes: tuple[FileFault, ...] = ()
     """What holds at any time."""
 
 
-NO_FACTS = Facts()
+NO_FACTS = FileFacts()
 
 
-def facts_in(path: Path, content: bytes) -> Facts:
+def facts_in(path: Path, content: bytes) -> FileFacts:
     """Of a PEM text that stands, or stood, in that file. Raises ValueError where there is no certificate in it."""
     ders = pem.ders(content)
     if not ders:
@@ -63,16 +63,16 @@ def facts_in(path: Path, content: bytes) -> Facts:
     return facts_of(path, [parsed(der) for der in ders])
 
 
-def facts_of(path: Path, chain: Chain, leaf_der: bytes | None = None) -> Facts:
+def facts_of(path: Path, chain: Chain, leaf_der: bytes | None = None) -> FileFacts:
     """Of certificates in their order; `leaf_der`: the first of them, where it is at hand."""
     leaf = chain[0] if chain else None
     if leaf is None:
         why = f"the certificate in {path} breaks a rule of X.509: OpenSSL takes it, clients may not, its dates are unread"
-        return Facts(UNKNOWN, (), (Fault(why, "issue it anew"),) if chain else ())
+        return FileFacts(UNKNOWN, (), (FileFault(why, "issue it anew"),) if chain else ())
     der = leaf_der or _der(leaf)
     names = pem.names_of(der)
     notes = (*_cost(leaf), *_order(path, chain, names), *_demands(leaf, der))
-    return Facts(candidate_of(leaf), tuple(_terms(chain, leaf, names)), notes)
+    return FileFacts(candidate_of(leaf), tuple(_terms(chain, leaf, names)), notes)
 
 
 def _terms(chain: Chain, leaf: x509.Certificate, names: tuple[bytes, bytes]) -> Iterator[Term]:
@@ -85,7 +85,7 @@ def _terms(chain: Chain, leaf: x509.Certificate, names: tuple[bytes, bytes]) -> 
         yield Term(f"the intermediate {_subject(signer)} behind the certificate of {called}", *validity(signer))
 
 
-def _order(path: Path, chain: Chain, names: tuple[bytes, bytes]) -> Iterator[Fault]:
+def _order(path: Path, chain: Chain, names: tuple[bytes, bytes]) -> Iterator[FileFault]:
     """What clients, who get the file as it is, make of it."""
     known = [each for each in chain if each is not None]
     if len(known) < len(chain):
@@ -97,23 +97,23 @@ def _order(path: Path, chain: Chain, names: tuple[bytes, bytes]) -> Iterator[Fau
             break
         if not _signed_by(one, own, after):
             why = f"certificate {position} of {len(known)} in {path} is not the one that signed the one before it"
-            yield Fault(why, "the site's own comes first, then whoever signed it, and so on")
+            yield FileFault(why, "the site's own comes first, then whoever signed it, and so on")
             break
     if len(known) == 1 and not _is_root(names) and _from_a_public_authority(leaf):
         why = f"{path} holds the certificate of {subject(leaf)} alone, without the one of {leaf.issuer.rfc4514_string()}"
-        yield Fault(why, "many clients cannot verify it: use the file that is called fullchain")
+        yield FileFault(why, "many clients cannot verify it: use the file that is called fullchain")
 
 
-def _demands(leaf: x509.Certificate, der: bytes) -> Iterator[Fault]:
+def _demands(leaf: x509.Certificate, der: bytes) -> Iterator[FileFault]:
     """What clients demand of it, or it of them."""
     if (weak := _weak_signature(leaf)) is not None:
-        yield Fault(f"the certificate of {subject(leaf)} is signed with {weak}: clients refuse it", "renew it")
+        yield FileFault(f"the certificate of {subject(leaf)} is signed with {weak}: clients refuse it", "renew it")
     if _must_staple(leaf, der):
         what = "demands a stapled OCSP answer, which lbproxy does not send: some clients refuse it"
-        yield Fault(f"the certificate of {subject(leaf)} {what}", "have it issued without must-staple")
+        yield FileFault(f"the certificate of {subject(leaf)} {what}", "have it issued without must-staple")
 
 
-def _cost(leaf: x509.Certificate) -> Iterator[Fault]:
+def _cost(leaf: x509.Certificate) -> Iterator[FileFault]:
     """What each handshake with it costs us: clients make us pay, at no cost of theirs."""
     if kind_of(leaf) != "RSA":
         return
@@ -126,7 +126,7 @@ def _cost(leaf: x509.Certificate) -> Iterator[Fault]:
         return  # `audit` tells
     if isinstance(public, rsa.RSAPublicKey) and public.key_size > AFFORDABLE_RSA_BITS:
         why = f"the RSA key of {subject(leaf)} has {public.key_size} bits: each handshake costs many times one with 2048"
-        yield Fault(why, "EC P-256 is as strong as anybody needs, and costs next to nothing")
+        yield FileFault(why, "EC P-256 is as strong as anybody needs, and costs next to nothing")
 
 
 @lru_cache(maxsize=64)
@@ -193,7 +193,7 @@ def _must_staple(leaf: x509.Certificate, der: bytes) -> bool:
 # ---------------------------------------------------------------- from one process to another
 
 
-def told_facts(facts: Facts) -> list[Any]:
+def told_facts(facts: FileFacts) -> list[Any]:
     """As JSON carries it."""
     names, start, end, kind = facts.candidate
     terms = [[what, begin.timestamp(), end.timestamp()] for what, begin, end in facts.terms]
@@ -201,7 +201,7 @@ def told_facts(facts: Facts) -> list[Any]:
     return [known, terms, facts.notes]
 
 
-def heard_facts(told: list[Any]) -> Facts:
+def heard_facts(told: list[Any]) -> FileFacts:
     """What `told_facts` told."""
     known, terms, notes = told
     candidate = UNKNOWN
@@ -209,7 +209,7 @@ def heard_facts(told: list[Any]) -> Facts:
         dns, ips, start, end, kind = known
         candidate = Candidate(Names(tuple(dns), tuple(ips)), _time(start), _time(end), kind)
     heard = tuple(Term(what, _time(start), _time(end)) for what, start, end in terms)
-    return Facts(candidate, heard, tuple(Fault(*each) for each in notes))
+    return FileFacts(candidate, heard, tuple(FileFault(*each) for each in notes))
 
 
 @lru_cache(maxsize=1024)

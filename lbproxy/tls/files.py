@@ -23,7 +23,7 @@ PRIVATE = b"PRIVATE KEY-----"
 BEGINS = tuple(b"-----BEGIN " + label + b"-----" for label in pem.CERTIFICATES)
 
 
-class Fault(NamedTuple):
+class FileFault(NamedTuple):
     """A complaint that does not know yet where in the configuration it stands."""
 
     message: str
@@ -37,7 +37,7 @@ class Location(NamedTuple):
     line: int
     key: str
 
-    def complaint(self, fault: Fault) -> Complaint:
+    def complaint(self, fault: FileFault) -> Complaint:
         return Complaint(self.source, self.line, self.key, fault.message, fault.hint)
 
 
@@ -45,24 +45,24 @@ Chain = Sequence["x509.Certificate | None"]
 """None: one that OpenSSL may understand, and we do not."""
 
 
-def read_chain(path: Path) -> Chain | Fault:
+def read_chain(path: Path) -> Chain | FileFault:
     """The certificates of a PEM file, at least one, or why there are none."""
     try:
         with content_of(path) as content:
             if not any(begin in content for begin in BEGINS):
-                return Fault(f"{path} holds no certificate in PEM form ({what_it_holds(content)})")
+                return FileFault(f"{path} holds no certificate in PEM form ({what_it_holds(content)})")
             try:
                 ders = pem.ders(content)
             except ValueError as error:
-                return Fault(f"{path} holds a certificate that cannot be read: {error}")
+                return FileFault(f"{path} holds a certificate that cannot be read: {error}")
     except NoFile:
         return no_file(path)
     except OSError as error:
         return os_fault(error, path)
-    return [parsed(der) for der in ders] or Fault(f"{path} holds a certificate that cannot be read: it has no end")
+    return [parsed(der) for der in ders] or FileFault(f"{path} holds a certificate that cannot be read: it has no end")
 
 
-def read_lists(path: Path) -> Sequence[x509.CertificateRevocationList] | Fault:
+def read_lists(path: Path) -> Sequence[x509.CertificateRevocationList] | FileFault:
     """The lists of revoked certificates of a file, at least one, or why there are none."""
     from cryptography import x509
 
@@ -73,7 +73,7 @@ def read_lists(path: Path) -> Sequence[x509.CertificateRevocationList] | Fault:
             except ValueError as error:
                 holds = what_it_holds(content) if b"X509 CRL" not in content else str(error)
                 hint = "openssl crl -in FILE -text shows one"
-                return Fault(f"{path} holds no list of revoked certificates that can be read ({holds})", hint)
+                return FileFault(f"{path} holds no list of revoked certificates that can be read ({holds})", hint)
     except NoFile:
         return no_file(path)
     except OSError as error:
@@ -99,7 +99,7 @@ def _parsed(der: bytes) -> x509.Certificate | None:
         return None
 
 
-def read(path: Path) -> bytes | Fault:
+def read(path: Path) -> bytes | FileFault:
     """The content of a regular file."""
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):  # a FIFO would block us, a device feed us for ever
@@ -109,20 +109,20 @@ def read(path: Path) -> bytes | Fault:
         return os_fault(error, path)
 
 
-def no_file(path: Path) -> Fault:
+def no_file(path: Path) -> FileFault:
     """What is there instead."""
-    return Fault(f"{path} is {'a directory' if path.is_dir() else 'no regular file'}, wanted a PEM file")
+    return FileFault(f"{path} is {'a directory' if path.is_dir() else 'no regular file'}, wanted a PEM file")
 
 
-def os_fault(error: OSError, path: Path) -> Fault:
+def os_fault(error: OSError, path: Path) -> FileFault:
     """Why a file cannot be read."""
     if isinstance(error, FileNotFoundError):
         if path.exists():  # what was not found is /proc/self/fd: OpenSSL reads keys from memory by that name
-            return Fault(f"{path} cannot be loaded without /proc", "mount -t proc proc /proc")
-        return Fault(f"{path} does not exist")
+            return FileFault(f"{path} cannot be loaded without /proc", "mount -t proc proc /proc")
+        return FileFault(f"{path} does not exist")
     if isinstance(error, PermissionError):
-        return Fault(f"{path} may not be read by {_who_am_i()}")
-    return Fault(f"{path} cannot be read: {error.strerror or error}")
+        return FileFault(f"{path} may not be read by {_who_am_i()}")
+    return FileFault(f"{path} cannot be read: {error.strerror or error}")
 
 
 def _who_am_i() -> str:
@@ -169,7 +169,7 @@ def validity(certificate: x509.Certificate) -> tuple[datetime, datetime]:
     return certificate.not_valid_before.replace(tzinfo=UTC), certificate.not_valid_after.replace(tzinfo=UTC)
 
 
-def exposure(path: Path, key_mode: str, what: str = "private key") -> Iterator[Fault]:
+def exposure(path: Path, key_mode: str, what: str = "private key") -> Iterator[FileFault]:
     """A key that others than its owner may read.
 
     One habit is let through: root's key, readable by a group (0640), as Debian's ssl-cert package sets it up.
@@ -188,7 +188,7 @@ def exposure(path: Path, key_mode: str, what: str = "private key") -> Iterator[F
         who = "its group"
     else:
         return
-    yield Fault(f"{path} holds a {what}, but {who} may use it (mode {mode:04o})", _chmod(path))
+    yield FileFault(f"{path} holds a {what}, but {who} may use it (mode {mode:04o})", _chmod(path))
 
 
 def _chmod(path: Path) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from lbproxy.config.model import Certificate, Config, Listen
+from lbproxy.config.model import CertificateConfig, Config, ListenConfig
 from lbproxy.errors import Complaint
 from lbproxy.tls import pem, remote_key
 from lbproxy.tls.contexts import TRIED
@@ -28,7 +28,12 @@ NOWHERE = Location("", 0, "")
 
 
 def audit_folder(
-    listen: Listen, span: range | None = None, *, isolated: bool = False, crate: Crate | None = None, taken: list[Any] | None = None
+    listen: ListenConfig,
+    span: range | None = None,
+    *,
+    isolated: bool = False,
+    crate: Crate | None = None,
+    taken: list[Any] | None = None,
 ) -> Unusable:
     """Which pairs of a listener's folder, or of some of them, cannot be used; `isolated`: with key_isolation. Raises nothing.
 
@@ -53,7 +58,7 @@ def audit_folder(
     return found
 
 
-def _taken(pair: Certificate, crate: Crate, *, isolated: bool) -> list[Any] | None:
+def _taken(pair: CertificateConfig, crate: Crate, *, isolated: bool) -> list[Any] | None:
     """Where a pair of plain PEM files stands in the crate, and what is known of it; None: it has to be looked at more closely."""
     try:
         with content_of(pair.key, crate.keys.stamps) as key:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from lbproxy.config.model import Certificate
-from lbproxy.tls.contexts import Held, Pem
+from lbproxy.config.model import CertificateConfig
+from lbproxy.tls.contexts import HeldPair, Pem
 from lbproxy.tls.facts import heard_facts
 from lbproxy.tls.keystore import KeyStore, Piece, Stamp
 
@@ -27,7 +27,7 @@ class Crate(NamedTuple):
         certificates = KeyStore()
         return cls(certificates, KeyStore(beside=certificates))
 
-    def files(self, pair: Certificate) -> list[Any]:
+    def files(self, pair: CertificateConfig) -> list[Any]:
         """Digest and stamp of certificate and key, as JSON carries them."""
         digests, stamps = self.certificates.digests, self.certificates.stamps
         return [[digests[path].hex(), stamps[path]] for path in (pair.cert, pair.key)]
@@ -42,15 +42,15 @@ class Harvest:
     """All of them, of one configuration. `close` it."""
 
     def __init__(self) -> None:
-        self._crates: list[tuple[Crate, list[tuple[Certificate, list[Any]]]]] = []
+        self._crates: list[tuple[Crate, list[tuple[CertificateConfig, list[Any]]]]] = []
 
-    def add(self, crate: Crate, pairs: Sequence[Certificate], taken: Sequence[Any]) -> None:
+    def add(self, crate: Crate, pairs: Sequence[CertificateConfig], taken: Sequence[Any]) -> None:
         """The crate is ours from now on; `taken`: as audit_folder tells it, by number of a pair."""
         self._crates.append((crate, [(pairs[index], told) for index, *told in taken]))
 
-    def into(self, store: KeyStore, vault: KeyStore | None) -> dict[Certificate, Held]:
+    def into(self, store: KeyStore, vault: KeyStore | None) -> dict[CertificateConfig, HeldPair]:
         """Everything moves into the stores of whoever serves it; `vault`: for keys, where they have their own."""
-        found: dict[Certificate, Held] = {}
+        found: dict[CertificateConfig, HeldPair] = {}
         for crate, pairs in self._crates:
             at = store.absorb(crate.certificates)
             key_at = (vault or store).absorb(crate.keys)
@@ -59,7 +59,7 @@ class Harvest:
                 for path, (digest, stamp) in zip((files.cert, files.key), of_files, strict=True):
                     store.digests[path], store.stamps[path] = bytes.fromhex(digest), Stamp(*stamp)
                 pem = Pem(files, store, Piece(at + cert, size), Piece(key_at + key, key_size), vault)
-                found[files] = Held(pem, *heard_facts(facts))
+                found[files] = HeldPair(pem, *heard_facts(facts))
         self.close()
         return found
 

@@ -13,10 +13,22 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lbproxy.config.model import Certificate
+from lbproxy.config.model import CertificateConfig
 from lbproxy.errors import Complaint, StartError
 from lbproxy.tls import contexts, pem, remote_key
-from lbproxy.tls.files import PRIVATE, Chain, Fault, Location, exposure, os_fault, parsed, read, read_chain, subject, what_it_holds
+from lbproxy.tls.files import (
+    PRIVATE,
+    Chain,
+    FileFault,
+    Location,
+    exposure,
+    os_fault,
+    parsed,
+    read,
+    read_chain,
+    subject,
+    what_it_holds,
+)
 from lbproxy.tls.sni import kind_of
 from lbproxy.tls.unlock import Known, Shut, UnlockedPair, chain_of, opened
 
@@ -30,7 +42,7 @@ MOST_SIBLINGS = 100
 """Certificates among which a key may have been mixed up."""
 
 
-def judged(place: Location, pair: Certificate, siblings: Sequence[Certificate], known: Known) -> Iterator[Complaint]:
+def judged(place: Location, pair: CertificateConfig, siblings: Sequence[CertificateConfig], known: Known) -> Iterator[Complaint]:
     """`siblings`: all pairs of the configuration, among which a key may have been mixed up; `known`: passphrases."""
     cert_place = place._replace(key=f"{place.key}.cert")
     key_place = place._replace(key=f"{place.key}.key")
@@ -42,12 +54,12 @@ def judged(place: Location, pair: Certificate, siblings: Sequence[Certificate], 
         yield cert_place.complaint(found.fault)
         return
     chain = read_chain(pair.cert)
-    if isinstance(chain, Fault):
+    if isinstance(chain, FileFault):
         yield cert_place.complaint(chain)
     else:
         yield from map(cert_place.complaint, weakness(chain[0]))
         content = read(pair.cert)
-        if pair.cert != pair.key and not isinstance(content, Fault) and PRIVATE in content:
+        if pair.cert != pair.key and not isinstance(content, FileFault) and PRIVATE in content:
             exposed = exposure(pair.cert, pair.key_mode)  # a key kept beside the certificate, as HAProxy wants it
             yield from map(cert_place.complaint, exposed)
     if isinstance(found, Shut):
@@ -58,11 +70,11 @@ def judged(place: Location, pair: Certificate, siblings: Sequence[Certificate], 
         yield key_place.complaint(key_fault)
         return
     yield from map(key_place.complaint, exposure(pair.key, pair.key_mode))
-    if not isinstance(chain, Fault):
+    if not isinstance(chain, FileFault):
         yield from map(key_place.complaint, _togetherness(pair, chain, siblings, found))
 
 
-def _container(pair: Certificate, found: UnlockedPair, siblings: Sequence[Certificate]) -> Iterator[Fault]:
+def _container(pair: CertificateConfig, found: UnlockedPair, siblings: Sequence[CertificateConfig]) -> Iterator[FileFault]:
     """A PKCS #12 file."""
     chain = [parsed(der) for der in pem.ders(found.chain)]
     yield from weakness(chain[0])
@@ -70,7 +82,7 @@ def _container(pair: Certificate, found: UnlockedPair, siblings: Sequence[Certif
     yield from _togetherness(pair, chain, siblings, found)
 
 
-def at_a_glance(place: Location, pair: Certificate, _: Sequence[Certificate], known: Known) -> Iterator[Complaint]:
+def at_a_glance(place: Location, pair: CertificateConfig, _: Sequence[CertificateConfig], known: Known) -> Iterator[Complaint]:
     """The same for one among very many: whether key and certificate belong together is seen by their public halves, which takes a
     tenth of what OpenSSL needs to load them."""
     found = opened(pair, known)
@@ -81,13 +93,13 @@ def at_a_glance(place: Location, pair: Certificate, _: Sequence[Certificate], kn
         yield from map(place.complaint, _container(pair, found, ()))
         return
     chain = read_chain(pair.cert)
-    if isinstance(chain, Fault):
+    if isinstance(chain, FileFault):
         yield place.complaint(chain)
         return
     yield from map(place.complaint, weakness(chain[0]))
     content = read(pair.key) if found is None else found.key
-    fault = content if isinstance(content, Fault) else _key_fault(pair.key, content)
-    if fault is not None or isinstance(content, Fault):
+    fault = content if isinstance(content, FileFault) else _key_fault(pair.key, content)
+    if fault is not None or isinstance(content, FileFault):
         yield from map(place.complaint, [fault] if fault else [])
         return
     yield from map(place.complaint, exposure(pair.key, pair.key_mode))
@@ -96,33 +108,33 @@ def at_a_glance(place: Location, pair: Certificate, _: Sequence[Certificate], kn
         yield from map(place.complaint, _togetherness(pair, chain, (), found))
     elif not _same_key(chain[0], public):
         why = f"{pair.key} does not match {pair.cert} ({subject(chain[0])})"
-        yield place.complaint(Fault(why, "is it the key of another one?"))
+        yield place.complaint(FileFault(why, "is it the key of another one?"))
 
 
-def of_another_kind(place: Location, pair: Certificate) -> Iterator[Complaint]:
+def of_another_kind(place: Location, pair: CertificateConfig) -> Iterator[Complaint]:
     """Than those that can be kept apart from the workers."""
     chain = chain_of(pair)
-    leaf = None if isinstance(chain, Fault) else chain[0]
+    leaf = None if isinstance(chain, FileFault) else chain[0]
     if leaf is not None and (kind := kind_of(leaf)) not in remote_key.KINDS:
         why = f"{pair.key} is of the kind {kind}, and key_isolation is for {' and '.join(remote_key.KINDS)}"
-        yield place.complaint(Fault(why, "have the certificate issued for an EC key, which every client knows"))
+        yield place.complaint(FileFault(why, "have the certificate issued for an EC key, which every client knows"))
 
 
-def _key_file(path: Path) -> Fault | None:
+def _key_file(path: Path) -> FileFault | None:
     """Why this is no key that we can use, if it is none."""
     content = read(path)
-    return content if isinstance(content, Fault) else _key_fault(path, content)
+    return content if isinstance(content, FileFault) else _key_fault(path, content)
 
 
-def _key_fault(path: Path, content: bytes) -> Fault | None:
+def _key_fault(path: Path, content: bytes) -> FileFault | None:
     if PRIVATE not in content:
-        return Fault(f"{path} holds no private key in PEM form ({what_it_holds(content)})")
+        return FileFault(f"{path} holds no private key in PEM form ({what_it_holds(content)})")
     return None
 
 
 def _togetherness(
-    pair: Certificate, chain: Chain, siblings: Sequence[Certificate], found: UnlockedPair | None
-) -> Iterator[Fault]:
+    pair: CertificateConfig, chain: Chain, siblings: Sequence[CertificateConfig], found: UnlockedPair | None
+) -> Iterator[FileFault]:
     """Whether OpenSSL takes the two as a pair, and if not, what the key does belong to."""
     try:
         contexts.load_pair(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), pair)
@@ -136,32 +148,32 @@ def _togetherness(
         elif isinstance(error, OSError):
             yield os_fault(error, pair.key)
         else:
-            yield Fault(str(refused))
+            yield FileFault(str(refused))
 
 
 def _explain(
-    error: ssl.SSLError, pair: Certificate, chain: Chain, siblings: Sequence[Certificate], public: bytes | None
-) -> Fault:
+    error: ssl.SSLError, pair: CertificateConfig, chain: Chain, siblings: Sequence[CertificateConfig], public: bytes | None
+) -> FileFault:
     if error.reason in ("EE_KEY_TOO_SMALL", "CA_KEY_TOO_SMALL", "CA_MD_TOO_WEAK"):
-        return Fault(f"{pair.cert} is too weak for this machine's OpenSSL ({error.reason})", "issue it anew, with EC P-256")
+        return FileFault(f"{pair.cert} is too weak for this machine's OpenSSL ({error.reason})", "issue it anew, with EC P-256")
     # OpenSSL's reason does not tell a mismatch reliably: keys of two kinds give NO_CERTIFICATE_ASSIGNED.
     if public is None or chain[0] is None or _same_key(chain[0], public):
-        return Fault(f"{pair.key} cannot be used with {pair.cert}: OpenSSL says {error.reason or error}")
+        return FileFault(f"{pair.key} cannot be used with {pair.cert}: OpenSSL says {error.reason or error}")
     for position, certificate in enumerate(chain[1:], start=2):
         if _same_key(certificate, public):
-            return Fault(
+            return FileFault(
                 f"{pair.key} belongs to certificate {position} of {len(chain)} in {pair.cert}, not to the first",
                 "the site's own certificate comes first in the file, then the one that signed it, and so on",
             )
     for sibling in siblings[:MOST_SIBLINGS]:
         other = read_chain(sibling.cert)
-        if not isinstance(other, Fault) and _same_key(other[0], public):
-            return Fault(f"{pair.key} does not match {pair.cert}; it belongs to {sibling.cert}", "have two keys been mixed up?")
+        if not isinstance(other, FileFault) and _same_key(other[0], public):
+            return FileFault(f"{pair.key} does not match {pair.cert}; it belongs to {sibling.cert}", "have two keys been mixed up?")
     whose = f" ({subject(chain[0])})" if chain[0] is not None else ""
-    return Fault(f"{pair.key} does not match {pair.cert}{whose}", "is it the key of an older certificate?")
+    return FileFault(f"{pair.key} does not match {pair.cert}{whose}", "is it the key of an older certificate?")
 
 
-def weakness(leaf: x509.Certificate | None) -> Iterator[Fault]:
+def weakness(leaf: x509.Certificate | None) -> Iterator[FileFault]:
     """Keys that clients will not take."""
     if leaf is None:
         return
@@ -171,12 +183,16 @@ def weakness(leaf: x509.Certificate | None) -> Iterator[Fault]:
     try:
         public = leaf.public_key()
     except (ValueError, UnsupportedAlgorithm) as error:
-        yield Fault(f"the certificate of {subject(leaf)} has a key of an unknown kind: {error}")
+        yield FileFault(f"the certificate of {subject(leaf)} has a key of an unknown kind: {error}")
         return
     if isinstance(public, rsa.RSAPublicKey) and public.key_size < MIN_RSA_BITS:
-        yield Fault(f"the RSA key of {subject(leaf)} has {public.key_size} bits, wanted at least {MIN_RSA_BITS}", "make a new key")
+        yield FileFault(
+            f"the RSA key of {subject(leaf)} has {public.key_size} bits, wanted at least {MIN_RSA_BITS}", "make a new key"
+        )
     if isinstance(public, ec.EllipticCurvePublicKey) and public.key_size < MIN_EC_BITS:
-        yield Fault(f"the EC key of {subject(leaf)} has {public.key_size} bits, wanted at least {MIN_EC_BITS}", "make a new key")
+        yield FileFault(
+            f"the EC key of {subject(leaf)} has {public.key_size} bits, wanted at least {MIN_EC_BITS}", "make a new key"
+        )
 
 
 def _public_key(path: Path) -> bytes | None:

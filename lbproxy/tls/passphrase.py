@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 from lbproxy.config.model import Config, Passphrase
-from lbproxy.tls.files import Fault, exposure, os_fault
+from lbproxy.tls.files import FileFault, exposure, os_fault
 from lbproxy.tls.keystore import NoFile, content_of, wiped
 
 LONGEST = 1024
@@ -32,10 +32,10 @@ _why_not: dict[int, str] = {}
 """Of each descriptor that was asked for: why there is nothing; "": there is."""
 
 
-class Unknown(Exception):
+class PassphraseUnknown(Exception):
     """There is no passphrase to be had; `fault` says why."""
 
-    def __init__(self, fault: Fault) -> None:
+    def __init__(self, fault: FileFault) -> None:
         super().__init__(fault.message)
         self.fault = fault
 
@@ -51,15 +51,15 @@ def read(source: Passphrase) -> bytes:
         case "file":
             path = Path(first)
             for fault in exposure(path, "private", "passphrase"):
-                raise Unknown(fault._replace(hint=f"chmod 600 {path}"))
+                raise PassphraseUnknown(fault._replace(hint=f"chmod 600 {path}"))
             said = _content(path)
         case _:
             said = _printed(source.words)
     line = said.partition(b"\n")[0].removesuffix(b"\r")
     if not line:
-        raise Unknown(Fault(f"there is no passphrase by {_where(source)}: it is empty"))
+        raise PassphraseUnknown(FileFault(f"there is no passphrase by {_where(source)}: it is empty"))
     if len(line) > LONGEST:
-        raise Unknown(Fault(f"what comes by {_where(source)} is no passphrase: wanted at most {LONGEST} bytes"))
+        raise PassphraseUnknown(FileFault(f"what comes by {_where(source)} is no passphrase: wanted at most {LONGEST} bytes"))
     return line
 
 
@@ -73,15 +73,17 @@ def _content(path: Path) -> bytes:
         with content_of(path) as content:
             return bytes(content[: 2 * LONGEST])
     except NoFile:
-        raise Unknown(Fault(f"{path} is no regular file, wanted one with a passphrase")) from None
+        raise PassphraseUnknown(FileFault(f"{path} is no regular file, wanted one with a passphrase")) from None
     except OSError as error:
-        raise Unknown(os_fault(error, path)) from error
+        raise PassphraseUnknown(os_fault(error, path)) from error
 
 
 def _credential(name: str) -> bytes:
     folder = os.environ.get(DIRECTORY)
     if not folder:
-        raise Unknown(Fault(f"credential {name}: ${DIRECTORY} is not set", f"LoadCredential={name}:/path in the unit of systemd"))
+        raise PassphraseUnknown(
+            FileFault(f"credential {name}: ${DIRECTORY} is not set", f"LoadCredential={name}:/path in the unit of systemd")
+        )
     return _content(Path(folder) / name)
 
 
@@ -93,7 +95,7 @@ def _printed(command: tuple[str, ...]) -> bytes:
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
         )
     except OSError as error:
-        raise Unknown(Fault(f"{name} cannot be started: {error.strerror or error}")) from error
+        raise PassphraseUnknown(FileFault(f"{name} cannot be started: {error.strerror or error}")) from error
     assert process.stdout is not None
     with process:
         said = _hear(process.stdout.fileno(), time.monotonic() + WITHIN, to_the_end=True)
@@ -105,10 +107,12 @@ def _printed(command: tuple[str, ...]) -> bytes:
         if process.returncode is None:
             os.killpg(process.pid, signal.SIGKILL)
     if said is None:
-        raise Unknown(Fault(f"{name} did not end within {WITHIN:g} s", "it has no terminal to ask, and nobody to answer"))
+        raise PassphraseUnknown(
+            FileFault(f"{name} did not end within {WITHIN:g} s", "it has no terminal to ask, and nobody to answer")
+        )
     if len(said) <= 2 * LONGEST and process.returncode:
         ended = f"code {process.returncode}" if process.returncode > 0 else f"signal {-process.returncode}"
-        raise Unknown(Fault(f"{name} ended with {ended}", "run it by hand, as the user that starts lbproxy"))
+        raise PassphraseUnknown(FileFault(f"{name} ended with {ended}", "run it by hand, as the user that starts lbproxy"))
     return said
 
 
@@ -190,6 +194,6 @@ def _keep(number: int) -> str:
 def _kept(number: int) -> bytes:
     if not _is_kept(number):
         why = _why_not.get(number) or "is not open"
-        raise Unknown(Fault(f"descriptor {number} {why}", "or use a file, a credential or a command"))
+        raise PassphraseUnknown(FileFault(f"descriptor {number} {why}", "or use a file, a credential or a command"))
     with wiped(2 * LONGEST) as buffer:
         return bytes(buffer[: os.preadv(number, [buffer], 0)])

@@ -14,7 +14,7 @@ import warnings
 from functools import cache
 from typing import NamedTuple
 
-from lbproxy.config.model import ListenTls
+from lbproxy.config.model import ListenTlsConfig
 from lbproxy.tls.openssl import Functions, context_of, reach
 
 
@@ -60,7 +60,7 @@ _FUNCTIONS: Functions = {
 }
 
 
-class Unknown(ValueError):
+class NotInOpenSSL(ValueError):
     """Something that this OpenSSL has not; the text says what, `key` where it was asked for."""
 
     def __init__(self, key: str, message: str) -> None:
@@ -84,7 +84,7 @@ def apply(context: ssl.SSLContext, name: str) -> None:
     context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE | PRIORITIZE_CHACHA
 
 
-def apply_own(context: ssl.SSLContext, tls: ListenTls) -> None:
+def apply_own(context: ssl.SSLContext, tls: ListenTlsConfig) -> None:
     """A listener's profile, and what it says itself. Raises Unknown."""
     apply(context, tls.profile)
     if tls.ciphers is not None:
@@ -93,10 +93,10 @@ def apply_own(context: ssl.SSLContext, tls: ListenTls) -> None:
             context.set_ciphers(tls.ciphers + level)
         except ssl.SSLError as error:
             message = f'wanted cipher suites as OpenSSL names them, such as "ECDHE+AESGCM", got "{tls.ciphers}"'
-            raise Unknown("ciphers", message) from error
+            raise NotInOpenSSL("ciphers", message) from error
         for suite in context.get_ciphers():
             if "Au=None" in suite["description"] or "Enc=None" in suite["description"]:
-                raise Unknown("ciphers", f"{suite['name']} encrypts nothing, or proves nobody's name")
+                raise NotInOpenSSL("ciphers", f"{suite['name']} encrypts nothing, or proves nobody's name")
         context.options &= ~PRIORITIZE_CHACHA  # whoever writes a list means its order
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -108,9 +108,9 @@ def apply_own(context: ssl.SSLContext, tls: ListenTls) -> None:
         _set_groups(context, usual_groups())
     for group in tls.groups:
         if not _set_groups(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), group):
-            raise Unknown("groups", f"{ssl.OPENSSL_VERSION} knows no group {group}")
+            raise NotInOpenSSL("groups", f"{ssl.OPENSSL_VERSION} knows no group {group}")
     if tls.groups and not _set_groups(context, ":".join(tls.groups)):
-        raise Unknown("groups", f"{ssl.OPENSSL_VERSION} does not take {':'.join(tls.groups)}")
+        raise NotInOpenSSL("groups", f"{ssl.OPENSSL_VERSION} does not take {':'.join(tls.groups)}")
 
 
 GROUPS = ("X25519MLKEM768", "X25519", "P-256", "P-384")

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from lbproxy.config.acme_names import wanted
-from lbproxy.config.model import Certificate, Config, Listen, PoolTls
+from lbproxy.config.model import CertificateConfig, Config, ListenConfig, PoolTlsConfig
 from lbproxy.errors import Complaint, by_place
-from lbproxy.tls.facts import NO_FACTS, Facts, Term, facts_of
-from lbproxy.tls.files import Chain, Fault, Location, read_chain, read_lists, subject, update_times, validity
+from lbproxy.tls.facts import NO_FACTS, FileFacts, Term, facts_of
+from lbproxy.tls.files import Chain, FileFault, Location, read_chain, read_lists, subject, update_times, validity
 from lbproxy.tls.sni import UNKNOWN, Arrangement, Candidate, arrange
 from lbproxy.tls.unlock import chain_of
 
@@ -40,7 +40,7 @@ class Shown(NamedTuple):
     """A certificate among several of a listener."""
 
     place: Location
-    files: Certificate
+    files: CertificateConfig
     candidate: Candidate
 
 
@@ -48,7 +48,7 @@ class Remarks(NamedTuple):
     """About one configuration, with the files as they were."""
 
     dated: tuple[Dated, ...] = ()
-    listeners: tuple[tuple[Listen, tuple[Shown, ...]], ...] = ()
+    listeners: tuple[tuple[ListenConfig, tuple[Shown, ...]], ...] = ()
     """Those with certificates."""
     notes: tuple[Complaint, ...] = ()
 
@@ -65,18 +65,18 @@ class Remarks(NamedTuple):
 NO_REMARKS = Remarks()
 
 
-def facts_of_files(files: Certificate) -> Facts:
+def facts_of_files(files: CertificateConfig) -> FileFacts:
     """Of a pair; nothing where it cannot be read."""
     found = chain_of(files)
-    return NO_FACTS if isinstance(found, Fault) else facts_of(files.cert, found)
+    return NO_FACTS if isinstance(found, FileFault) else facts_of(files.cert, found)
 
 
 class Sources(NamedTuple):
     """The ways to have what stands in files."""
 
-    facts: Callable[[Certificate], Facts] = facts_of_files
-    authorities: Callable[[Path], Chain | Fault] = read_chain
-    lists: Callable[[Path], Sequence[x509.CertificateRevocationList] | Fault] = read_lists
+    facts: Callable[[CertificateConfig], FileFacts] = facts_of_files
+    authorities: Callable[[Path], Chain | FileFault] = read_chain
+    lists: Callable[[Path], Sequence[x509.CertificateRevocationList] | FileFault] = read_lists
 
 
 FILES = Sources()
@@ -91,7 +91,7 @@ def remarks(config: Config, sources: Sources = FILES) -> Remarks:
     for number, listen in enumerate(config.listen):
         at = Location(config.source, listen.line, f"listen[{number}]")
         shown = []
-        notes += [at._replace(key=f"{at.key}.certificates").complaint(Fault(why)) for why in listen.left_out[:MOST_TOLD]]
+        notes += [at._replace(key=f"{at.key}.certificates").complaint(FileFault(why)) for why in listen.left_out[:MOST_TOLD]]
         for index, pair in enumerate(() if listen.acme else listen.pairs):
             place = at._replace(key=f"{at.key}.certificates" + ("" if listen.folder else f"[{index}].cert"))
             facts = sources.facts(pair)
@@ -110,7 +110,9 @@ def remarks(config: Config, sources: Sources = FILES) -> Remarks:
     for pool in config.pools:
         if pool.tls is None:
             if pool.protocol == "auto":
-                fault = Fault('without tls there is no ALPN to choose by: "auto" is HTTP/1.1', 'say "h2" for HTTP/2 without TLS')
+                fault = FileFault(
+                    'without tls there is no ALPN to choose by: "auto" is HTTP/1.1', 'say "h2" for HTTP/2 without TLS'
+                )
                 notes.append(Location(config.source, pool.line, f"pool.{pool.name}.protocol").complaint(fault))
             continue
         at = Location(config.source, pool.line, f"pool.{pool.name}.tls")
@@ -120,7 +122,7 @@ def remarks(config: Config, sources: Sources = FILES) -> Remarks:
         if pool.tls.ca is not None:
             dated += _authorities(at._replace(key=f"{at.key}.ca"), pool.tls.ca, sources)
         if pool.tls.cert is not None:
-            own = Certificate(pool.tls.cert, pool.tls.key or pool.tls.cert, passphrase=pool.tls.passphrase)
+            own = CertificateConfig(pool.tls.cert, pool.tls.key or pool.tls.cert, passphrase=pool.tls.passphrase)
             facts, place = sources.facts(own), at._replace(key=f"{at.key}.cert")
             dated += [Dated(place, term) for term in facts.terms]
             if facts.candidate is UNKNOWN:  # what else there is clients mind, and no backend
@@ -131,7 +133,7 @@ def remarks(config: Config, sources: Sources = FILES) -> Remarks:
 
 def _authorities(place: Location, path: Path, sources: Sources) -> Iterator[Dated]:
     found = sources.authorities(path)
-    for one in () if isinstance(found, Fault) else found:
+    for one in () if isinstance(found, FileFault) else found:
         if one is not None:
             yield Dated(place, Term(f"the authority {subject(one)} in {path}", *validity(one)))
 
@@ -139,25 +141,25 @@ def _authorities(place: Location, path: Path, sources: Sources) -> Iterator[Date
 def _lists(place: Location, path: Path, sources: Sources) -> Iterator[Dated]:
     """Of revoked certificates. While one is out of date nobody passes whom its authority signed."""
     found = sources.lists(path)
-    for one in () if isinstance(found, Fault) else found:
+    for one in () if isinstance(found, FileFault) else found:
         what = f"the list of revoked certificates of {one.issuer.rfc4514_string()} in {path}"
         yield Dated(place, Term(f"{what}, and with it nobody passes whom that signed:", *update_times(one)))
 
 
-def _trusting(place: Location, tls: PoolTls) -> Iterator[Complaint]:
+def _trusting(place: Location, tls: PoolTlsConfig) -> Iterator[Complaint]:
     """What is said every time, since nobody else would."""
     if not tls.verify and not tls.pins:
         why = "backends' certificates are not verified: whoever stands between can read and change everything"
-        yield place._replace(key=f"{place.key}.verify").complaint(Fault(why, 'ca = "their-ca.pem" does, or pins = ["..."]'))
+        yield place._replace(key=f"{place.key}.verify").complaint(FileFault(why, 'ca = "their-ca.pem" does, or pins = ["..."]'))
     if len(tls.pins) == 1:
         why = "there is one pin: with the next key nobody is reached until this file is changed"
-        yield place._replace(key=f"{place.key}.pins").complaint(Fault(why, "make the next key now, and pin it as well"))
+        yield place._replace(key=f"{place.key}.pins").complaint(FileFault(why, "make the next key now, and pin it as well"))
 
 
 # ---------------------------------------------------------------- certificates that nobody gets to see
 
 
-def _never_shown(listen: Listen, shown: tuple[Shown, ...], now: datetime) -> Iterator[Complaint]:
+def _never_shown(listen: ListenConfig, shown: tuple[Shown, ...], now: datetime) -> Iterator[Complaint]:
     """The default is shown to whoever asks for nothing known; any other has to be asked for."""
     if len(shown) < 2:
         return
@@ -171,10 +173,10 @@ def _never_shown(listen: Listen, shown: tuple[Shown, ...], now: datetime) -> Ite
         told += 1
         if told <= MOST_TOLD:
             why = _why(listen, one, arranged, shown)
-            yield one.place.complaint(Fault(f"{one.files.cert} is never shown: {why}", _HINT))
+            yield one.place.complaint(FileFault(f"{one.files.cert} is never shown: {why}", _HINT))
 
 
-def _passed_by(listen: Listen, shown: Sequence[Shown]) -> Iterator[Complaint]:
+def _passed_by(listen: ListenConfig, shown: Sequence[Shown]) -> Iterator[Complaint]:
     """Names of certificates whose clients are passed through. A wildcard may be meant to stand for all the others."""
     passed = {name for name, _ in listen.passthrough}
     told = 0
@@ -183,13 +185,13 @@ def _passed_by(listen: Listen, shown: Sequence[Shown]) -> Iterator[Complaint]:
             told += name in passed
             if name in passed and told <= MOST_TOLD:
                 why = f"{one.files.cert} stands for {name}, whose clients are passed through: it is not shown to them"
-                yield one.place.complaint(Fault(why, f"take {name} out of passthrough, if they are to be decrypted here"))
+                yield one.place.complaint(FileFault(why, f"take {name} out of passthrough, if they are to be decrypted here"))
 
 
 _HINT = "take it out, or have it issued for the name that clients ask for"
 
 
-def _reachable(listen: Listen, ip: str) -> bool:
+def _reachable(listen: ListenConfig, ip: str) -> bool:
     """Whether a connection to this listener can have been made to that address."""
     if listen.address.path:
         return False
@@ -197,7 +199,7 @@ def _reachable(listen: Listen, ip: str) -> bool:
     return here == there or (here.is_unspecified and here.version == there.version)
 
 
-def _why(listen: Listen, one: Shown, arranged: Arrangement, shown: tuple[Shown, ...]) -> str:
+def _why(listen: ListenConfig, one: Shown, arranged: Arrangement, shown: tuple[Shown, ...]) -> str:
     names = one.candidate.names
     owners = [(name, arranged.by_name[name]) for name in names.dns if name in arranged.by_name]
     owners += [(ip, arranged.by_address[ip]) for ip in names.ips if ip in arranged.by_address and _reachable(listen, ip)]
@@ -211,7 +213,7 @@ def _why(listen: Listen, one: Shown, arranged: Arrangement, shown: tuple[Shown, 
 # ---------------------------------------------------------------- hosts without a certificate
 
 
-def _uncovered(config: Config, listeners: Sequence[tuple[Listen, tuple[Shown, ...]]]) -> Iterator[Complaint]:
+def _uncovered(config: Config, listeners: Sequence[tuple[ListenConfig, tuple[Shown, ...]]]) -> Iterator[Complaint]:
     """Hosts of routes that no certificate of any listener stands for: who asks for them is shown another one."""
     candidates = [one.candidate for _, shown in listeners for one in shown]
     obtained = wanted(config).names if any(listen.acme for listen in config.listen) else ()
@@ -226,4 +228,4 @@ def _uncovered(config: Config, listeners: Sequence[tuple[Listen, tuple[Shown, ..
         place = Location(config.source, line, "route.host")
         refused = all(listen.tls.unknown_name == "refuse" for listen, _ in listeners)
         what = "over TLS its clients are refused" if refused else "over TLS its clients are shown another"
-        yield place.complaint(Fault(f"no certificate stands for {host}: {what}", "have one issued for it, too"))
+        yield place.complaint(FileFault(f"no certificate stands for {host}: {what}", "have one issued for it, too"))

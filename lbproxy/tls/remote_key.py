@@ -27,7 +27,7 @@ from lbproxy.tls import libcrypto, openssl
 from lbproxy.tls.contexts import Pem
 from lbproxy.tls.keystore import Piece
 from lbproxy.tls.libcrypto import EC, INT, NO_PADDING, PKCS1_PADDING, POINTER, RSA
-from lbproxy.tls.signing import DONE, ECDSA, PKCS1, PSS, Question
+from lbproxy.tls.signing import DONE, ECDSA, PKCS1, PSS, SigningQuestion
 
 PATIENCE = 1.0
 """Seconds for a signature, which takes 4 milliseconds with RSA 4096."""
@@ -155,7 +155,7 @@ class RemoteKeys:
             return b""
         offset, size = (place >> _SIZE_BITS) - 1, place & ((1 << _SIZE_BITS) - 1)
         try:
-            self._sock.send(Question(kind, offset, size, data).packed())
+            self._sock.send(SigningQuestion(kind, offset, size, data).packed())
             there = self._answers.poll(PATIENCE * 1000)
             answer = self._sock.recv(libcrypto.LARGEST_SIGNATURE + len(DONE)) if there else b""
         except OSError:  # gone, or too slow: an answer that comes later would be another question's

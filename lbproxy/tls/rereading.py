@@ -12,18 +12,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lbproxy.config.model import Address, Certificate, Listen, ListenTls, NameTls, PoolTls
+from lbproxy.config.model import Address, CertificateConfig, ListenConfig, ListenTlsConfig, NameTlsConfig, PoolTlsConfig
 from lbproxy.errors import StartError
 from lbproxy.tls import edition, key_servers, tickets
 from lbproxy.tls.client_authorities import Authorities, read_policy
-from lbproxy.tls.contexts import Held, Pem, held_of, pool_pair, read_pem, read_pool_trust
+from lbproxy.tls.contexts import HeldPair, Pem, held_of, pool_pair, read_pem, read_pool_trust
 from lbproxy.tls.facts import heard_facts, told_facts
 from lbproxy.tls.folder_audit import audit_folder
 from lbproxy.tls.keystore import KeyStore, Piece, Stamp, content_of, digest, overwriting
 from lbproxy.tls.trust_audit import Trust, unfit
 
 Passing = Callable[[str], object]
-Policy = ListenTls | NameTls
+Policy = ListenTlsConfig | NameTlsConfig
 
 
 class Reread(NamedTuple):
@@ -47,9 +47,9 @@ class Reread(NamedTuple):
         )
 
 
-def pairs(wanted: Sequence[Certificate], inbox: KeyStore, passing: Passing, *, isolated: bool = False) -> list[object]:
+def pairs(wanted: Sequence[CertificateConfig], inbox: KeyStore, passing: Passing, *, isolated: bool = False) -> list[object]:
     """Each pair by itself; `isolated`: with key_isolation."""
-    listen = Listen(Address("", 0), listed=tuple(wanted))
+    listen = ListenConfig(Address("", 0), listed=tuple(wanted))
 
     def judge(number: int) -> str:
         faults = audit_folder(listen, range(number, number + 1), isolated=isolated)
@@ -62,18 +62,18 @@ def pairs(wanted: Sequence[Certificate], inbox: KeyStore, passing: Passing, *, i
         ]
 
 
-def _pair(files: Certificate, inbox: KeyStore) -> object:
+def _pair(files: CertificateConfig, inbox: KeyStore) -> object:
     held = held_of(read_pem(files, inbox))
     return [edition.told_pair(held), told_facts(held.facts)]
 
 
-def pair_of(one: Reread, files: Certificate, inbox: KeyStore, store: KeyStore, vault: KeyStore | None) -> Held:
+def pair_of(one: Reread, files: CertificateConfig, inbox: KeyStore, store: KeyStore, vault: KeyStore | None) -> HeldPair:
     """In the store of whoever shows it; `vault`: where keys go, if not there."""
     pair, facts = one.told
     pem = edition.heard_pair(inbox, pair).pem
     own = Pem(files, store, store.copy(inbox, pem.cert), (vault or store).copy(inbox, pem.key), vault)
     _note(one, store)
-    return Held(own, *heard_facts(facts))
+    return HeldPair(own, *heard_facts(facts))
 
 
 class TrustFiles(NamedTuple):
@@ -81,7 +81,7 @@ class TrustFiles(NamedTuple):
 
     policy: Policy | None
     """Of a listener; else they are a pool's:"""
-    pool: PoolTls | None = None
+    pool: PoolTlsConfig | None = None
     shown: bool = False
     """What it shows backends, and not what it judges them by."""
     key_server: Path | None = None

@@ -18,7 +18,7 @@ from contextlib import closing
 from datetime import UTC, datetime
 from typing import Any
 
-from lbproxy.config.model import Listen
+from lbproxy.config.model import ListenConfig
 from lbproxy.errors import StartError
 from lbproxy.http.misdirected import Agreement
 from lbproxy.tls import openssl
@@ -167,7 +167,7 @@ class Showcase:
         return context
 
 
-def _asks_by_hello(listen: Listen) -> bool:
+def _asks_by_hello(listen: ListenConfig) -> bool:
     """Where OpenSSL cannot be reached a listener's own policy is that of its context, and stays so until a reload."""
     return listen.tls.asks and openssl.functions() is not None
 
@@ -179,7 +179,7 @@ def arm(outer: ssl.SSLContext, shown: Credentials, load: Load = load) -> Showcas
     return made
 
 
-def server_context(listen: Listen) -> ssl.SSLContext:
+def server_context(listen: ListenConfig) -> ssl.SSLContext:
     """An armed context of its own, with what the files hold now. Raises StartError; tls.audit says more."""
     context = outer_context(listen)
     with closing(KeyStore()) as store:

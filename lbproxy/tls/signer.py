@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from lbproxy.tls import libcrypto
 from lbproxy.tls.keystore import overwriting, wiped
-from lbproxy.tls.signing import DONE, ECDSA, LARGEST, PKCS1, PSS, REFUSED, Question, unpacked
+from lbproxy.tls.signing import DONE, ECDSA, LARGEST, PKCS1, PSS, REFUSED, SigningQuestion, unpacked
 
 MOST = 1000
 """Keys that are held at a time; the one asked for last comes last."""
@@ -57,7 +57,7 @@ class Signer:
             return None
         return libcrypto.sign(key, _PADDING[question.kind], question.data)
 
-    def _key(self, question: Question) -> int:
+    def _key(self, question: SigningQuestion) -> int:
         """0: there is none."""
         place = (question.offset, question.size)
         known = self._keys.pop(place, 0)
@@ -72,7 +72,7 @@ class Signer:
             self._keys[place] = known
         return known
 
-    def _read(self, question: Question) -> int:
+    def _read(self, question: SigningQuestion) -> int:
         if not 0 < question.size <= LARGEST_KEY:
             return 0
         try:

@@ -33,7 +33,7 @@ MD5_SHA1 = 36
 ECDSA_DIGESTS = (20, 28, 32, 48, 64)
 
 
-class Question(NamedTuple):
+class SigningQuestion(NamedTuple):
     """A signature that is asked for."""
 
     kind: int
@@ -49,12 +49,12 @@ class Question(NamedTuple):
         return _HEAD.pack(self.kind, self.size, self.offset) + self.data
 
 
-def unpacked(said: bytes) -> Question | None:
+def unpacked(said: bytes) -> SigningQuestion | None:
     """None for what no worker of ours asks: the form alone is looked at."""
     if not _HEAD.size < len(said) <= LARGEST:
         return None
     kind, size, offset = _HEAD.unpack_from(said)
-    question = Question(kind, offset, size, said[_HEAD.size :])
+    question = SigningQuestion(kind, offset, size, said[_HEAD.size :])
     return question if _FORMS.get(kind, _nothing)(question.data) else None
 
 

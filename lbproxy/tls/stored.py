@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lbproxy.config.model import Certificate, Config
+from lbproxy.config.model import CertificateConfig, Config
 from lbproxy.tls import pem
 from lbproxy.tls.contexts import Credentials, PoolPem, held_of
-from lbproxy.tls.facts import NO_FACTS, Facts
-from lbproxy.tls.files import Chain, Fault, parsed
+from lbproxy.tls.facts import NO_FACTS, FileFacts
+from lbproxy.tls.files import Chain, FileFault, parsed
 from lbproxy.tls.keystore import KeyStore, Piece
 from lbproxy.tls.remarks import Sources
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def sources(config: Config, shown: Iterable[Credentials | None], pools: Mapping[str, PoolPem]) -> Sources:
     """For remarks."""
-    pairs: dict[tuple[Path, Path], Facts] = {}
+    pairs: dict[tuple[Path, Path], FileFacts] = {}
     texts: dict[Path, tuple[KeyStore, Piece]] = {}
     for each in shown:
         if each is None:
@@ -39,20 +39,20 @@ def sources(config: Config, shown: Iterable[Credentials | None], pools: Mapping[
             if path is not None and piece is not None:
                 texts[path] = read.store, piece
 
-    def facts(files: Certificate) -> Facts:
+    def facts(files: CertificateConfig) -> FileFacts:
         return pairs.get((files.cert, files.key), NO_FACTS)
 
-    def authorities(path: Path) -> Chain | Fault:
+    def authorities(path: Path) -> Chain | FileFault:
         return _certificates(*texts[path]) if path in texts else _nothing(path)
 
-    def lists(path: Path) -> Sequence[x509.CertificateRevocationList] | Fault:
+    def lists(path: Path) -> Sequence[x509.CertificateRevocationList] | FileFault:
         return _lists(*texts[path]) if path in texts else _nothing(path)
 
     return Sources(facts, authorities, lists)
 
 
-def _nothing(path: Path) -> Fault:
-    return Fault(f"{path} was not read")
+def _nothing(path: Path) -> FileFault:
+    return FileFault(f"{path} was not read")
 
 
 def _certificates(store: KeyStore, piece: Piece) -> Chain:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from lbproxy.errors import Complaint
 from lbproxy.tls import audit
-from lbproxy.tls.files import Chain, Fault, Location, read_chain, read_lists, update_times
+from lbproxy.tls.files import Chain, FileFault, Location, read_chain, read_lists, update_times
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -47,7 +47,7 @@ def _faults_of_lists(trust: Trust, now: datetime) -> Iterator[str]:
         return
     listed = read_lists(trust.crl)
     chain = None if trust.ca is None else read_chain(trust.ca)
-    if isinstance(listed, Fault) or isinstance(chain, Fault):
+    if isinstance(listed, FileFault) or isinstance(chain, FileFault):
         return  # told already, or somebody writes at it right now
     for one in listed:
         start, end = update_times(one)

@@ -11,9 +11,9 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lbproxy.config.model import Certificate, Passphrase
+from lbproxy.config.model import CertificateConfig, Passphrase
 from lbproxy.tls import passphrase, pem
-from lbproxy.tls.files import Chain, Fault, parsed, read_chain
+from lbproxy.tls.files import Chain, FileFault, parsed, read_chain
 from lbproxy.tls.fork import PATIENCE, apart
 from lbproxy.tls.keystore import KeyStore, Piece, Stamp, content_of
 
@@ -36,12 +36,12 @@ class UnlockedPair(NamedTuple):
 class Shut(NamedTuple):
     """Why it cannot be opened."""
 
-    fault: Fault
+    fault: FileFault
     about: str
     """The key of the pair's table: key, passphrase, cert."""
 
 
-class Pieces(NamedTuple):
+class PairPieces(NamedTuple):
     """Where it stands in the store."""
 
     chain: Piece | None
@@ -53,7 +53,7 @@ Known = dict[Passphrase, bytes]
 """Passphrases that were asked for already, in a process that ends soon."""
 
 
-def is_container(files: Certificate) -> bool:
+def is_container(files: CertificateConfig) -> bool:
     """Whether both halves stand in one file that is no PEM. Raises OSError."""
     if files.cert != files.key:
         return False
@@ -61,7 +61,7 @@ def is_container(files: Certificate) -> bool:
         return content[:1] == pem.DER
 
 
-def opened(files: Certificate, known: Known) -> UnlockedPair | Shut | None:
+def opened(files: CertificateConfig, known: Known) -> UnlockedPair | Shut | None:
     """In a process that ends soon. None: there is nothing to open, or nothing to read."""
     try:
         with content_of(files.key) as content:
@@ -70,13 +70,13 @@ def opened(files: Certificate, known: Known) -> UnlockedPair | Shut | None:
                 return None
             word = _word(files, known)
             return _container(files, bytes(content), word) if container else _key(files, bytes(content), word)
-    except passphrase.Unknown as unknown:
+    except passphrase.PassphraseUnknown as unknown:
         return Shut(unknown.fault, "passphrase")
     except OSError:
         return None  # told by whoever looks at files
 
 
-def _word(files: Certificate, known: Known) -> bytes | None:
+def _word(files: CertificateConfig, known: Known) -> bytes | None:
     source = files.passphrase
     if source is None:
         return None
@@ -85,21 +85,21 @@ def _word(files: Certificate, known: Known) -> bytes | None:
     return known[source]
 
 
-def _key(files: Certificate, content: bytes, word: bytes | None) -> UnlockedPair | Shut:
+def _key(files: CertificateConfig, content: bytes, word: bytes | None) -> UnlockedPair | Shut:
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
     if word is None:
         why = f"{files.key} is encrypted with a passphrase, and nobody is there to type it when lbproxy starts by itself"
         hint = 'say where it is: passphrase = { file = "..." }, or credential, command, fd'
-        return Shut(Fault(why, f"{hint}; or openssl pkey -in {files.key} -out plain.key && chmod 600 plain.key"), "key")
+        return Shut(FileFault(why, f"{hint}; or openssl pkey -in {files.key} -out plain.key && chmod 600 plain.key"), "key")
     try:
         return UnlockedPair(b"", _plain(load_pem_private_key(content, word)))
     except (ValueError, TypeError, UnsupportedAlgorithm):
-        return Shut(Fault(*_wrong(files, f"openssl pkey -in {files.key} -noout")), "key")
+        return Shut(FileFault(*_wrong(files, f"openssl pkey -in {files.key} -noout")), "key")
 
 
-def _container(files: Certificate, content: bytes, word: bytes | None) -> UnlockedPair | Shut:
+def _container(files: CertificateConfig, content: bytes, word: bytes | None) -> UnlockedPair | Shut:
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.serialization import Encoding
     from cryptography.hazmat.primitives.serialization.pkcs12 import load_key_and_certificates
@@ -109,16 +109,16 @@ def _container(files: Certificate, content: bytes, word: bytes | None) -> Unlock
     except (ValueError, TypeError, UnsupportedAlgorithm):
         if word is None:
             hint = f'passphrase = {{ file = "..." }}; openssl pkcs12 -info -in {files.cert} -noout tells what it is'
-            return Shut(Fault(f"{files.cert} is no PEM, and as PKCS #12 it does not open without a passphrase", hint), "cert")
-        return Shut(Fault(*_wrong(files, f"openssl pkcs12 -in {files.cert} -noout")), "cert")
+            return Shut(FileFault(f"{files.cert} is no PEM, and as PKCS #12 it does not open without a passphrase", hint), "cert")
+        return Shut(FileFault(*_wrong(files, f"openssl pkcs12 -in {files.cert} -noout")), "cert")
     if key is None or leaf is None:
         missing = "key" if key is None else "certificate of that key"
-        return Shut(Fault(f"{files.cert} is a PKCS #12 file without a {missing}", "export it with both"), "cert")
+        return Shut(FileFault(f"{files.cert} is a PKCS #12 file without a {missing}", "export it with both"), "cert")
     chain = b"".join(one.public_bytes(Encoding.PEM) for one in _in_order(leaf, others))
     return UnlockedPair(chain, _plain(key))
 
 
-def _wrong(files: Certificate, command: str) -> tuple[str, str]:
+def _wrong(files: CertificateConfig, command: str) -> tuple[str, str]:
     source = files.passphrase
     where = "" if source is None else f", which comes by {source.way} {source.words[0]}"
     return f"{files.key} does not open with its passphrase{where}", f"is it that of another file? {command}"
@@ -148,7 +148,7 @@ def _in_order(leaf: x509.Certificate, others: Sequence[x509.Certificate]) -> Ite
 # ---------------------------------------------------------------- for who asks
 
 
-def unlock(pairs: Sequence[Certificate], store: KeyStore, vault: KeyStore | None = None) -> list[Pieces | Shut]:
+def unlock(pairs: Sequence[CertificateConfig], store: KeyStore, vault: KeyStore | None = None) -> list[PairPieces | Shut]:
     """Open them, and put what they hold into the store; `vault`: the one for keys, where they have their own. Raises StartError and
     OSError."""
     keys = vault or store
@@ -163,31 +163,31 @@ def unlock(pairs: Sequence[Certificate], store: KeyStore, vault: KeyStore | None
     return [_heard(store, files, *facts) for files, facts in zip(pairs, told, strict=True)]
 
 
-def _into(store: KeyStore, keys: KeyStore, files: Certificate, known: Known) -> list[object]:
+def _into(store: KeyStore, keys: KeyStore, files: CertificateConfig, known: Known) -> list[object]:
     """As JSON carries it."""
     stamps: dict[Any, Stamp] = {}
     with content_of(files.key, stamps) as content:
         digest = hashlib.sha256(content).hexdigest()
     found = opened(files, known)
     if found is None:
-        found = Shut(Fault(f"{files.key} has just changed", "once more"), "key")
+        found = Shut(FileFault(f"{files.key} has just changed", "once more"), "key")
     if isinstance(found, Shut):
         return [None, None, [*found.fault, found.about]]
     chain = store.note(found.chain) if found.chain else None
     return [[digest, stamps[files.key]], [chain, keys.note(found.key)], None]
 
 
-def _heard(store: KeyStore, files: Certificate, facts: Any, pieces: Any, fault: Any) -> Pieces | Shut:
+def _heard(store: KeyStore, files: CertificateConfig, facts: Any, pieces: Any, fault: Any) -> PairPieces | Shut:
     if fault is not None:
         message, hint, about = fault
-        return Shut(Fault(message, hint), about)
+        return Shut(FileFault(message, hint), about)
     digest, stamp = facts
     store.digests[files.key], store.stamps[files.key] = bytes.fromhex(digest), Stamp(*stamp)
     chain, key = pieces
-    return Pieces(None if chain is None else Piece(*chain), Piece(*key))
+    return PairPieces(None if chain is None else Piece(*chain), Piece(*key))
 
 
-def chain_of(files: Certificate) -> Chain | Fault:
+def chain_of(files: CertificateConfig) -> Chain | FileFault:
     """The certificates of a pair, whatever they stand in, or why there are none."""
     try:
         if not is_container(files):
@@ -204,4 +204,4 @@ def chain_of(files: Certificate) -> Chain | Fault:
     told = apart(work)
     if len(told) == 1:
         return [parsed(der) for der in pem.ders(told[0].encode("ascii"))]
-    return Fault(*told) if told else read_chain(files.cert)
+    return FileFault(*told) if told else read_chain(files.cert)

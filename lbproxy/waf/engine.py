@@ -11,9 +11,9 @@ from glob import glob
 from pathlib import Path
 from typing import Any
 
-from lbproxy.config.model import Waf
+from lbproxy.config.model import WafConfig
 from lbproxy.errors import LbproxyError
-from lbproxy.waf.messages import Question, Verdict, found
+from lbproxy.waf.messages import WafQuestion, WafVerdict, found
 from lbproxy.waf.overridden import included, overridden
 from lbproxy.waf.phases import blind, closes_clean
 from lbproxy.waf.rules_text import MODES, after, before
@@ -44,7 +44,7 @@ class _Intervention(ctypes.Structure):
     _fields_ = (("status", _I), ("pause", _I), ("url", _S), ("log", _S), ("disruptive", _I))
 
 
-class Engine:
+class WafEngine:
     """The library, and sets of rules by number."""
 
     def __init__(self, library: str) -> None:
@@ -65,7 +65,7 @@ class Engine:
         self._closing: set[int] = set()
         """Sets with rules for the end of requests in which nothing was found."""
 
-    def load(self, settings: Waf) -> None:
+    def load(self, settings: WafConfig) -> None:
         """One more set. Raises BadRules."""
         rules = self._library.msc_create_rules_set()
         self._add(rules, before(settings), "what lbproxy says in front of the rules")
@@ -85,7 +85,7 @@ class Engine:
         if text and self._library.msc_rules_add(rules, text.encode("ascii"), ctypes.byref(error)) < 0:
             raise BadRules(f"{what}: {_last(error)}")
 
-    def look(self, question: Question) -> Verdict:
+    def look(self, question: WafQuestion) -> WafVerdict:
         """As long as it takes. Raises ValueError for a set that there is not."""
         if question.rules >= len(self._sets):
             raise ValueError("no such rules")
@@ -112,7 +112,7 @@ class Engine:
             library.msc_transaction_cleanup(transaction)
         return found(question.number, bool(said.disruptive), said.status, self._lines)
 
-    def _look_at_answer(self, transaction: Any, question: Question) -> _Intervention:
+    def _look_at_answer(self, transaction: Any, question: WafQuestion) -> _Intervention:
         """What was found in the request's head was told before. Its body is not looked at again: that costs most."""
         library, self._lines = self._library, []
         for name, value in _fields(question.answered):
@@ -166,7 +166,7 @@ def _texts(path: str, depth: int = 0) -> Iterator[tuple[str, str]]:
             yield from _texts(inner, depth + 1)
 
 
-def _refuse(path: str, text: str, settings: Waf) -> None:
+def _refuse(path: str, text: str, settings: WafConfig) -> None:
     """Raises BadRules for what would decide what the route's table does, and for rules that could not find anything."""
     for each in overridden(text, MODES[settings.mode]):
         told = f"it is the key {each.key} of [route.waf] that decides this; take it out of the file"

@@ -19,7 +19,7 @@ _ID, _NAME = re.compile(r"[0-9]{1,10}\Z"), re.compile(r"[A-Za-z0-9_.:-]{0,81}\Z"
 _SCORE = re.compile(r"Total (?:Inbound )?Score: ([0-9]{1,6})")
 
 
-class Question(NamedTuple):
+class WafQuestion(NamedTuple):
     """A request that is to be looked at, or the answer to one."""
 
     number: int
@@ -41,7 +41,7 @@ class Question(NamedTuple):
     """Its body, as far as it is looked at."""
 
 
-class Verdict(NamedTuple):
+class WafVerdict(NamedTuple):
     """What the rules say of one request, or of its answer."""
 
     number: int
@@ -53,13 +53,13 @@ class Verdict(NamedTuple):
     """Ids, and the variable in which each found something; never its value."""
 
 
-def pack(question: Question) -> bytes:
+def pack(question: WafQuestion) -> bytes:
     """As it travels."""
     parts = (*question[3:8], *question[9:])
     return _HEAD.pack(question.number, question.rules, question.seconds, question.status, *map(len, parts)) + b"".join(parts)
 
 
-def unpack(data: bytes) -> Question:
+def unpack(data: bytes) -> WafQuestion:
     """Raises ValueError for what is none."""
     if len(data) < _HEAD.size:
         raise ValueError("no question")
@@ -71,10 +71,10 @@ def unpack(data: bytes) -> Question:
         parts.append(data[at : at + length])
         at += length
     client, method, path, block, body, answered, text = parts
-    return Question(number, rules, seconds, client, method, path, block, body, status, answered, text)
+    return WafQuestion(number, rules, seconds, client, method, path, block, body, status, answered, text)
 
 
-def found(number: int, blocked: bool, status: int, lines: Iterable[str]) -> Verdict:
+def found(number: int, blocked: bool, status: int, lines: Iterable[str]) -> WafVerdict:
     """From what the engine has logged. Of that only ids, names of variables and the score are taken: the rest is the request's."""
     rules: dict[str, str] = {}
     score = 0
@@ -84,21 +84,21 @@ def found(number: int, blocked: bool, status: int, lines: Iterable[str]) -> Verd
         elif (rule := _RULE.search(line)) is not None and len(rules) < MOST_RULES:
             variable = _VARIABLE.search(line)
             rules.setdefault(rule[1], "" if variable is None else variable[1])
-    return Verdict(number, blocked, status, score, tuple(rules.items()))
+    return WafVerdict(number, blocked, status, score, tuple(rules.items()))
 
 
-def answer(verdict: Verdict) -> bytes:
+def answer(verdict: WafVerdict) -> bytes:
     """As it travels."""
     return json.dumps(verdict, separators=(",", ":")).encode("ascii")
 
 
-def heard(data: bytes) -> Verdict:
+def heard(data: bytes) -> WafVerdict:
     """An inspector may have been taken over by what it looked at. Raises ValueError."""
     try:
         number, blocked, status, score, rules = json.loads(data)
         told = tuple((str(rule), str(variable)) for rule, variable in rules[:MOST_RULES])
         if not all(_ID.match(rule) and _NAME.match(variable) for rule, variable in told):
             raise ValueError("no verdict")
-        return Verdict(int(number), bool(blocked), int(status), int(score), told)
+        return WafVerdict(int(number), bool(blocked), int(status), int(score), told)
     except (TypeError, RecursionError) as error:
         raise ValueError("no verdict") from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lbproxy.config.model import Waf
+from lbproxy.config.model import WafConfig
 
 BASE = """
 SecRequestBodyAccess On
@@ -40,7 +40,7 @@ SecResponseBodyLimitAction ProcessPartial
 MODES = {"detect": "DetectionOnly", "block": "On"}
 
 
-def before(settings: Waf) -> str:
+def before(settings: WafConfig) -> str:
     """In front of the rules."""
     mode = f"SecRuleEngine {MODES[settings.mode]}\n"
     said = (
@@ -52,7 +52,7 @@ def before(settings: Waf) -> str:
     return f'{mode}{BASE}{answers}SecAction "id:200010,phase:1,nolog,pass,t:none,{said}"\n'
 
 
-def after(settings: Waf) -> str:
+def after(settings: WafConfig) -> str:
     """Behind the rules: what is left out of them."""
     lines = [f"SecRuleRemoveById {rule}" for rule in settings.exclude_rules]
     lines += [f'SecRuleRemoveByTag "{tag}"' for tag in settings.exclude_tags]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from lbproxy.balance.ledger import Health
+from lbproxy.balance.ledger import HealthState
 from lbproxy.config.model import Config
 from lbproxy.health.schedule import SPREAD
 from lbproxy.ipc.handover import Handover
@@ -46,7 +46,7 @@ class FirstRound:
         self._timer.start(self._look)
 
     def _look(self) -> None:
-        if self._clock() < self._until and any(self._ledger.health(slot) is Health.UNKNOWN for slot in self._slots):
+        if self._clock() < self._until and any(self._ledger.health(slot) is HealthState.UNKNOWN for slot in self._slots):
             return
         self._timer.stop()
         self._timer.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lbproxy.balance.ledger import Health, SlotState, state_at
+from lbproxy.balance.ledger import HealthState, SlotState, state_at
 from tests.conftest import Stage
 from tests.support.shared import LedgerView, assert_books_close
 from tests.support.waiting import eventually
@@ -27,10 +27,10 @@ def test_the_share_grows(stage: Stage) -> None:
             client.send_head("GET", "/hold")
         eventually(lambda: sum(view.in_flight(3)) == 24, "24 requests in flight")
         warming, *others = view.in_flight(3)
-        most = share[0] if state[0] == Health.WARMING else 100  # by now; each was placed by a smaller one
+        most = share[0] if state[0] == HealthState.WARMING else 100  # by now; each was placed by a smaller one
         assert 1 <= warming <= 1 + most * (max(others) + 1) / 100, (warming, others, most)
         assert max(others) - min(others) <= 1
-        eventually(lambda: view.ledger.health(0) is Health.UP, "it is warm")
+        eventually(lambda: view.ledger.health(0) is HealthState.UP, "it is warm")
         for client in late:
             client.send_head("GET", "/hold")
         eventually(lambda: view.in_flight(3) == [20, 20, 20], "equal shares")

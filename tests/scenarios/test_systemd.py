@@ -19,7 +19,7 @@ import psutil
 import pytest
 import toml
 
-from lbproxy.config.model import Process
+from lbproxy.config.model import ProcessConfig
 from lbproxy.config.units import parse_duration
 from tests.conftest import Stage
 from tests.support.command import Command
@@ -229,7 +229,7 @@ def test_systemd_takes_the_units(tmp_path: Path) -> None:
 
 def test_the_service_outlasts_a_drain(service: configparser.SectionProxy) -> None:
     """SIGKILL must not come before drain_timeout; only the master is asked."""
-    assert parse_duration(service["TimeoutStopSec"]) > Process().drain_timeout
+    assert parse_duration(service["TimeoutStopSec"]) > ProcessConfig().drain_timeout
     assert service["KillMode"] == "mixed"
     assert service["Type"] == "notify"
 
@@ -253,5 +253,5 @@ def test_the_socket_unit_hands_over_what_we_take() -> None:
 def test_supervisord_waits_longer_than_a_drain() -> None:
     """stopwaitsecs, and who is asked."""
     program = Unit(CONF / "supervisord-lbproxy.conf")["program:lbproxy"]
-    assert float(program["stopwaitsecs"]) > Process().drain_timeout
+    assert float(program["stopwaitsecs"]) > ProcessConfig().drain_timeout
     assert (program["stopsignal"], program["stopasgroup"]) == ("TERM", "false")

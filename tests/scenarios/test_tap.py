@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from lbproxy.cli.reach import Instance, ask
-from lbproxy.master.operator.requests import Status
+from lbproxy.master.operator.requests import StatusRequest
 from tests.conftest import Stage
 from tests.support.ports import free_port
 from tests.support.process import LbProxy
@@ -96,7 +96,7 @@ while data := sock.recv(65536):
 def outputs(proxy: LbProxy) -> dict[str, dict[str, Any]]:
     """What a status tells of each, by its key."""
     control = Path(proxy.config["proxy"]["control"])
-    return {each["sink"]: each for each in ask(Instance("", control, None), Status(), 300.0).answer["taps"]}
+    return {each["sink"]: each for each in ask(Instance("", control, None), StatusRequest(), 300.0).answer["taps"]}
 
 
 def tap_process(proxy: LbProxy) -> int:

@@ -20,7 +20,7 @@ from websockets.server import ServerProtocol
 from websockets.sync.client import connect
 
 from lbproxy.cli import reach
-from lbproxy.master.operator.requests import Status
+from lbproxy.master.operator.requests import StatusRequest
 from tests.conftest import Stage
 from tests.support import threaded_tls
 from tests.support.backends import Conversation, Scripted
@@ -77,7 +77,7 @@ def bounded(pid: int) -> bool:
 
 def totals(proxy: LbProxy) -> dict[str, Any]:
     """As `lbproxy status` has them, without a process for each look."""
-    answer = reach.ask(reach.Instance("", proxy.file.parent.parent / "control.sock", None), Status(), PATIENCE).answer
+    answer = reach.ask(reach.Instance("", proxy.file.parent.parent / "control.sock", None), StatusRequest(), PATIENCE).answer
     found: dict[str, Any] = answer["totals"]
     return found
 

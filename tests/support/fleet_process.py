@@ -20,7 +20,18 @@ from pathlib import Path
 from typing import Any
 
 from lbproxy.balance.ledger import Scalar, scalar_at
-from lbproxy.config.model import Address, Backend, Config, Listen, Log, Metrics, Pool, Process, Route, Waf
+from lbproxy.config.model import (
+    Address,
+    BackendConfig,
+    Config,
+    ListenConfig,
+    LogConfig,
+    MetricsConfig,
+    PoolConfig,
+    ProcessConfig,
+    RouteConfig,
+    WafConfig,
+)
 from lbproxy.errors import Complaint, ConfigError, LbproxyError, StartError
 from lbproxy.ipc.handover import ChildMain, Handover
 from lbproxy.ipc.messages import Drain, Drained, HealthChanged, Heartbeat, Message, Quit, Ready, ReopenLogs, Serve, SetLogLevel
@@ -34,17 +45,19 @@ def config_of(options: Options) -> Config:
     pid_file, metrics, control = options.get("pid_file"), options.get("metrics"), options.get("control")
     return Config(
         source=options.get("source", "test.toml"),
-        listen=tuple(Listen(Address("127.0.0.1", port), line=3) for port in (options["port"], *options.get("more_ports", ()))),
-        routes=(Route("web", line=7, waf=Waf(rules=(rules,)) if (rules := options.get("rules")) else None),),
-        pools=(Pool("web", tuple(Backend(Address("127.0.0.1", port)) for port in options.get("backends", [9]))),),
-        proxy=Process(
+        listen=tuple(
+            ListenConfig(Address("127.0.0.1", port), line=3) for port in (options["port"], *options.get("more_ports", ()))
+        ),
+        routes=(RouteConfig("web", line=7, waf=WafConfig(rules=(rules,)) if (rules := options.get("rules")) else None),),
+        pools=(PoolConfig("web", tuple(BackendConfig(Address("127.0.0.1", port)) for port in options.get("backends", [9]))),),
+        proxy=ProcessConfig(
             workers=options.get("workers", 2),
             drain_timeout=options.get("drain_timeout", 5.0),
             pid_file=Path(pid_file) if pid_file else None,
             control=Path(control) if control else None,
         ),
-        log=Log(format="json", level="debug", access=options.get("access", "off")),
-        metrics=Metrics(Address("127.0.0.1", metrics) if metrics else None),
+        log=LogConfig(format="json", level="debug", access=options.get("access", "off")),
+        metrics=MetricsConfig(Address("127.0.0.1", metrics) if metrics else None),
     )
 
 

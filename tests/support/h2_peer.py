@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from lbproxy.http.h2.engine import Engine
+from lbproxy.http.h2.engine import H2Engine
 from lbproxy.http.h2.session import Receiver
 from lbproxy.http.h2.vocabulary import Fields
 from tests.support import h2_frames as wire
@@ -21,7 +21,7 @@ class Heads(Receiver):
 
     def __init__(self) -> None:
         self._told: list[tuple[Any, ...]] = []
-        self._engine = Engine(self, server=False)
+        self._engine = H2Engine(self, server=False)
         self._asked = 0
         self._engine.receive(wire.settings())
 

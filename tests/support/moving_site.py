@@ -156,7 +156,7 @@ def accepts(port: int) -> bool:
     """Whether anybody listens there."""
     try:
         socket.create_connection(("127.0.0.1", port), 60).close()
-    except ConnectionRefusedError:
+    except (ConnectionRefusedError, ConnectionResetError):  # reset: it was closed in this moment
         return False
     return True
 

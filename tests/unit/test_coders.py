@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lbproxy import coders
-from lbproxy.coders import BROTLI, CODINGS, GZIP, ZSTD, Coder, Unavailable, maker
+from lbproxy.coders import BROTLI, CODINGS, GZIP, ZSTD, Coder, CoderUnavailable, maker
 
 
 def _reader(coding: str) -> Any:
@@ -74,7 +74,7 @@ def test_a_library_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(coders, "import_module", absent)
     assert zlib.decompress(maker(GZIP)().finish(), 31) == b""
-    with pytest.raises(Unavailable, match="zstandard"):
+    with pytest.raises(CoderUnavailable, match="zstandard"):
         maker(ZSTD)
-    with pytest.raises(Unavailable, match="brotli"):
+    with pytest.raises(CoderUnavailable, match="brotli"):
         maker(BROTLI)

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from lbproxy.regex import LONGEST, Malformed, Unavailable, searcher
+from lbproxy.regex import LONGEST, Malformed, RegexUnavailable, searcher
 
 
 def test_found_anywhere() -> None:
@@ -44,12 +44,12 @@ def test_not_installed(instead: str) -> None:
     code = f"""
 import sys
 sys.modules["re2"] = {instead}
-from lbproxy.regex import Unavailable, searcher
+from lbproxy.regex import RegexUnavailable, searcher
 try:
     searcher("a")
-except Unavailable as error:
+except RegexUnavailable as error:
     print(error)
 """
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout == "regular expressions need google-re2\n"
-    assert issubclass(Unavailable, Exception)
+    assert issubclass(RegexUnavailable, Exception)

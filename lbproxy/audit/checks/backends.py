@@ -6,13 +6,13 @@ from collections.abc import Iterable
 
 from lbproxy.audit.checks.networks import on_this_machine
 from lbproxy.audit.finding import Check, Evidence, Path, Severity
-from lbproxy.config.model import Config, Pool
+from lbproxy.config.model import Config, PoolConfig
 
 _PROVED = ("connect", "closed")
 """Failures after which nothing is done twice that must be done once."""
 
 
-def _at(pool: Pool, *path: str) -> Path:
+def _at(pool: PoolConfig, *path: str) -> Path:
     return ("pool", pool.name, *path)
 
 

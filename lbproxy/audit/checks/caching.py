@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from lbproxy.audit.finding import Check, Evidence, Severity
-from lbproxy.config.model import Config, Route
-from lbproxy.config.model.caching import Cache
+from lbproxy.config.model import Config, RouteConfig
+from lbproxy.config.model.caching import CacheConfig
 
 LONG = 86_400.0
 """Seconds: what nobody has said a lifetime of is out of date by then."""
 
 
-def _caching(config: Config) -> Iterator[tuple[int, Route, Cache]]:
+def _caching(config: Config) -> Iterator[tuple[int, RouteConfig, CacheConfig]]:
     for number, route in enumerate(config.routes):
         if route.cache is not None:
             yield number, route, route.cache
 
 
-def _looks_at_cookies(cache: Cache) -> bool:
+def _looks_at_cookies(cache: CacheConfig) -> bool:
     return cache.bypass is not None and any(name.lower() == "cookie" for name, _ in cache.bypass.headers)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from lbproxy.audit.checks.networks import listens_to_everybody, on_this_machine, too_wide
 from lbproxy.audit.finding import Check, Evidence, Severity
-from lbproxy.config.model import Config, Tap
+from lbproxy.config.model import Config, TapConfig
 from lbproxy.config.model.tapping import SECRETS
 
 
@@ -34,7 +34,7 @@ def _bodies(config: Config) -> Iterable[Evidence]:
             yield Evidence(("tap", tap.name, "max_body"), f"{tap.max_body} bytes", tap.line)
 
 
-def of_files(tap: Tap, folder: int | None, fifo: int | None) -> Iterable[tuple[Check, Evidence]]:
+def of_files(tap: TapConfig, folder: int | None, fifo: int | None) -> Iterable[tuple[Check, Evidence]]:
     """What their modes tell; None: it is not there. A group that reads a pipe is whom somebody has made it for; files are the
     owner's alone by themselves, unless they were there before, as anybody's who may make some in that folder."""
     if folder is not None and folder & (stat.S_IWGRP | stat.S_IWOTH):

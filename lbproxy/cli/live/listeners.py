@@ -12,12 +12,12 @@ from ipaddress import ip_address
 from typing import NamedTuple
 
 from lbproxy.audit import answers
-from lbproxy.audit.answers import Head, Judged, Question
+from lbproxy.audit.answers import AuditHead, AuditQuestion, Judged
 from lbproxy.audit.checks.live import CERTIFICATE, METRICS, UNSEEN
 from lbproxy.audit.finding import Check, Evidence, Severity
 from lbproxy.cli.live import probe
 from lbproxy.config.atoms import Address
-from lbproxy.config.model import Config, Listen
+from lbproxy.config.model import Config, ListenConfig
 
 PATIENCE = 10.0
 """Seconds for one connection, whatever becomes of it."""
@@ -63,7 +63,7 @@ def look(config: Config, machine: Callable[[], list[str]], patience: Patience | 
         yield from _metrics(config.metrics.address, machine(), clock)
 
 
-def _listener(config: Config, index: int, listen: Listen, clock: _Clock) -> Judged:
+def _listener(config: Config, index: int, listen: ListenConfig, clock: _Clock) -> Judged:
     """One that does not answer is not asked again."""
     asked = answers.questions(config, listen)
     if more := asked[answers.MOST_QUESTIONS :]:
@@ -80,7 +80,7 @@ def _listener(config: Config, index: int, listen: Listen, clock: _Clock) -> Judg
         yield UNSEEN, Evidence(("listen", index, "address"), f"{listen.address}: {_why(error)}", 0, Severity.LOW)
 
 
-def _secure(index: int, listen: Listen, question: Question, clock: _Clock) -> Judged:
+def _secure(index: int, listen: ListenConfig, question: AuditQuestion, clock: _Clock) -> Judged:
     until, speaks = clock.next(), listen.speaks
     protocol = "http/1.1" if "http/1.1" in speaks else speaks[0]
     try:
@@ -104,7 +104,7 @@ def _secure(index: int, listen: Listen, question: Question, clock: _Clock) -> Ju
             yield from answers.judge_secure(index, question, head)
 
 
-def _plain(index: int, listen: Listen, question: Question, clock: _Clock) -> Judged:
+def _plain(index: int, listen: ListenConfig, question: AuditQuestion, clock: _Clock) -> Judged:
     until = clock.next()
     if "http/1.1" not in listen.speaks:
         return
@@ -115,8 +115,8 @@ def _plain(index: int, listen: Listen, question: Question, clock: _Clock) -> Jud
 
 
 def _head(
-    index: int, listen: Listen, question: Question, connection: socket.socket, until: float
-) -> Generator[tuple[Check, Evidence], None, Head | None]:
+    index: int, listen: ListenConfig, question: AuditQuestion, connection: socket.socket, until: float
+) -> Generator[tuple[Check, Evidence], None, AuditHead | None]:
     """None: there is none, which may be a slow backend's affair, and no reason to ask nothing else."""
     try:
         return probe.ask(connection, question, str(listen.address), until)
@@ -126,7 +126,7 @@ def _head(
         return None
 
 
-def _old_versions(index: int, listen: Listen, host: str, clock: _Clock) -> Judged:
+def _old_versions(index: int, listen: ListenConfig, host: str, clock: _Clock) -> Judged:
     for version in answers.versions_below(listen):
         until = clock.next()
         sock = probe.connect(listen.address, until, listen.proxy_protocol)

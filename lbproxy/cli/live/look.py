@@ -16,13 +16,13 @@ from lbproxy.cli import reach
 from lbproxy.cli.live import listeners, processes
 from lbproxy.config.digest import digest
 from lbproxy.config.model import Config
-from lbproxy.master.operator.requests import Status
+from lbproxy.master.operator.requests import StatusRequest
 from lbproxy.sandbox.names import WALLS
 
 PROC = Path("/proc")
 
 
-class Looked(NamedTuple):
+class LiveLook(NamedTuple):
     """What was found; or why nothing could be."""
 
     found: tuple[tuple[Check, Evidence], ...] = ()
@@ -37,18 +37,18 @@ def look(
     where: argparse.Namespace,
     machine: Callable[[], list[str]] = listeners.addresses_of_this_machine,
     patience: listeners.Patience | None = None,
-) -> Looked:
+) -> LiveLook:
     """`config`: as the file has it; `where`: its options -c and --control."""
     try:
-        asked = reach.ask(reach.instance(where), Status())
+        asked = reach.ask(reach.instance(where), StatusRequest())
     except reach.Unreachable as error:
-        return Looked(fault=str(error))
+        return LiveLook(fault=str(error))
     if not asked.answer["ok"]:
-        return Looked(pid=asked.pid, fault=str(asked.answer.get("error", "no reason given")))
+        return LiveLook(pid=asked.pid, fault=str(asked.answer.get("error", "no reason given")))
     found = [*told.judge(asked.answer, __version__, digest(config), WALLS)]
     if asked.pid and judged_processes.ours(processes.text(PROC / str(asked.pid) / "status")):
         found += judged_processes.judge(processes.read(told.members(asked.answer), PROC))
     else:
         found.append((UNSEEN, Evidence(("proxy", "control"), "its processes are in a container of their own")))
     found += listeners.look(config, machine, patience)
-    return Looked(tuple(found), asked.pid)
+    return LiveLook(tuple(found), asked.pid)

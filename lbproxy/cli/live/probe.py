@@ -11,7 +11,7 @@ import time
 import warnings
 from ipaddress import ip_address
 
-from lbproxy.audit.answers import Head, Leaf, Question, parse_head
+from lbproxy.audit.answers import AuditHead, AuditQuestion, Leaf, parse_head
 from lbproxy.config.atoms import Address, Network
 from lbproxy.tls import verification
 from lbproxy.tls.files import parsed, validity
@@ -95,13 +95,13 @@ def leaf(connection: ssl.SSLSocket) -> Leaf | None:
     return Leaf((*names.dns, *names.ips), *validity(certificate))
 
 
-def ask(connection: socket.socket, question: Question, host: str, until: float) -> Head:
+def ask(connection: socket.socket, question: AuditQuestion, host: str, until: float) -> AuditHead:
     """The head of the answer to a HEAD request, which no application acts upon. Raises OSError."""
     lines = (f"HEAD {question.path} HTTP/1.1", f"Host: {question.host or host}", f"User-Agent: {AGENT}", "Connection: close")
     return read_head(connection, "\r\n".join((*lines, "", "")).encode("ascii", "replace"), until)[0]
 
 
-def read_head(connection: socket.socket, request: bytes, until: float) -> tuple[Head, bytes]:
+def read_head(connection: socket.socket, request: bytes, until: float) -> tuple[AuditHead, bytes]:
     """The head of an answer, and what came with it of the body. Raises OSError."""
     connection.settimeout(left(until))
     connection.sendall(request)

@@ -12,25 +12,33 @@ from typing import Any
 from lbproxy.config.atoms import GIB, KIB, MIB, UNIX, Address, Hash, Hsts, Network, Passphrase, Rate
 from lbproxy.config.header_values import TELLTALES
 from lbproxy.config.key import in_any_case, named, table, table_or_none, tables
-from lbproxy.config.model.acme import Acme, Authority
-from lbproxy.config.model.audit import Accepted, Audit
-from lbproxy.config.model.cache_store import CacheStore
-from lbproxy.config.model.caching import Cache
-from lbproxy.config.model.compress import Compress
-from lbproxy.config.model.filters import AddressList, ClientLimit, ClientNames, Refuse, RouteFilters
-from lbproxy.config.model.headers import HEADER_WORDS, HeaderRules, Headers
-from lbproxy.config.model.health import Health, Outlier
-from lbproxy.config.model.icap import Icap
-from lbproxy.config.model.inspection import Authorize, BasicAuth, Document, Jwt, KeySet
-from lbproxy.config.model.listeners import Certificate, Listen, ListenTls, NameTls, SocketAccess
-from lbproxy.config.model.mirroring import Mirror
-from lbproxy.config.model.pools import Backend, Connections, Pool, PoolTls, Sticky
-from lbproxy.config.model.process import Limits, Log, Metrics, Process
-from lbproxy.config.model.routes import Route
-from lbproxy.config.model.routing import ANYTHING, AS_THEY_ARE, Match, PathRules, Patterns, Respond, SplitSticky
-from lbproxy.config.model.tapping import Tap
-from lbproxy.config.model.timeouts import NEAR_TIMEOUTS, NearTimeouts, Timeouts
-from lbproxy.config.model.waf import Waf
+from lbproxy.config.model.acme import AcmeConfig, AuthorityConfig
+from lbproxy.config.model.audit import AcceptedConfig, AuditConfig
+from lbproxy.config.model.cache_store import CacheStoreConfig
+from lbproxy.config.model.caching import CacheConfig
+from lbproxy.config.model.compress import CompressConfig
+from lbproxy.config.model.filters import AddressListConfig, ClientLimitConfig, ClientNamesConfig, RefuseConfig, RouteFiltersConfig
+from lbproxy.config.model.headers import HEADER_WORDS, HeaderRulesConfig, HeadersConfig
+from lbproxy.config.model.health import HealthConfig, OutlierConfig
+from lbproxy.config.model.icap import IcapConfig
+from lbproxy.config.model.inspection import AuthorizeConfig, BasicAuthConfig, Document, JwtConfig, KeySet
+from lbproxy.config.model.listeners import CertificateConfig, ListenConfig, ListenTlsConfig, NameTlsConfig, SocketAccessConfig
+from lbproxy.config.model.mirroring import MirrorConfig
+from lbproxy.config.model.pools import BackendConfig, ConnectionsConfig, PoolConfig, PoolTlsConfig, StickyConfig
+from lbproxy.config.model.process import LimitsConfig, LogConfig, MetricsConfig, ProcessConfig
+from lbproxy.config.model.routes import RouteConfig
+from lbproxy.config.model.routing import (
+    ANYTHING,
+    AS_THEY_ARE,
+    MatchConfig,
+    PathRulesConfig,
+    Patterns,
+    RespondConfig,
+    SplitStickyConfig,
+)
+from lbproxy.config.model.tapping import TapConfig
+from lbproxy.config.model.timeouts import NEAR_TIMEOUTS, NearTimeoutsConfig, TimeoutsConfig
+from lbproxy.config.model.waf import WafConfig
 from lbproxy.config.values import pool_name, short_name
 
 __all__ = [
@@ -43,69 +51,69 @@ __all__ = [
     "NEAR_TIMEOUTS",
     "TELLTALES",
     "UNIX",
-    "Accepted",
-    "Acme",
+    "AcceptedConfig",
+    "AcmeConfig",
     "Address",
-    "AddressList",
-    "Audit",
-    "Authority",
-    "Authorize",
-    "Backend",
-    "BasicAuth",
-    "Cache",
-    "CacheStore",
-    "Certificate",
-    "ClientLimit",
-    "ClientNames",
-    "Compress",
+    "AddressListConfig",
+    "AuditConfig",
+    "AuthorityConfig",
+    "AuthorizeConfig",
+    "BackendConfig",
+    "BasicAuthConfig",
+    "CacheConfig",
+    "CacheStoreConfig",
+    "CertificateConfig",
+    "ClientLimitConfig",
+    "ClientNamesConfig",
+    "CompressConfig",
     "Config",
-    "Connections",
+    "ConnectionsConfig",
     "Document",
     "Hash",
-    "HeaderRules",
-    "Headers",
-    "Health",
+    "HeaderRulesConfig",
+    "HeadersConfig",
+    "HealthConfig",
     "Hsts",
-    "Icap",
-    "Jwt",
+    "IcapConfig",
+    "JwtConfig",
     "KeySet",
-    "Limits",
-    "Listen",
-    "ListenTls",
-    "Log",
-    "Match",
-    "Metrics",
-    "Mirror",
-    "NameTls",
-    "NearTimeouts",
+    "LimitsConfig",
+    "ListenConfig",
+    "ListenTlsConfig",
+    "LogConfig",
+    "MatchConfig",
+    "MetricsConfig",
+    "MirrorConfig",
+    "NameTlsConfig",
+    "NearTimeoutsConfig",
     "Network",
-    "Outlier",
+    "OutlierConfig",
     "Passphrase",
-    "PathRules",
+    "PathRulesConfig",
     "Patterns",
-    "Pool",
-    "PoolTls",
-    "Process",
+    "PoolConfig",
+    "PoolTlsConfig",
+    "ProcessConfig",
     "Rate",
-    "Refuse",
-    "Respond",
-    "Route",
-    "RouteFilters",
-    "SocketAccess",
-    "SplitSticky",
-    "Sticky",
-    "Tap",
-    "Timeouts",
-    "Waf",
+    "RefuseConfig",
+    "RespondConfig",
+    "RouteConfig",
+    "RouteFiltersConfig",
+    "SocketAccessConfig",
+    "SplitStickyConfig",
+    "StickyConfig",
+    "TapConfig",
+    "TimeoutsConfig",
+    "WafConfig",
 ]
 
 
 def _with_metrics(config: Any) -> bool:
-    return bool(config.metrics != Metrics())
+    return bool(config.metrics != MetricsConfig())
 
 
 def _with_audit(config: Any) -> bool:
-    return bool(config.audit != Audit())
+    return bool(config.audit != AuditConfig())
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,15 +122,20 @@ class Config:
 
     source: str
     """The file it came from, as the user named it; "" when made by `quick`."""
-    listen: tuple[Listen, ...] = field(
-        metadata=in_any_case(
-            tables(Listen, "where clients come in", "a table headed [[listen]]", wanted="a list of tables, each headed [[listen]]")
-        )
-    )
-    routes: tuple[Route, ...] = field(
+    listen: tuple[ListenConfig, ...] = field(
         metadata=in_any_case(
             tables(
-                Route,
+                ListenConfig,
+                "where clients come in",
+                "a table headed [[listen]]",
+                wanted="a list of tables, each headed [[listen]]",
+            )
+        )
+    )
+    routes: tuple[RouteConfig, ...] = field(
+        metadata=in_any_case(
+            tables(
+                RouteConfig,
                 "the first that matches wins, so the particular ones stand first",
                 "a table headed [[route]]",
                 called="route",
@@ -131,50 +144,58 @@ class Config:
             )
         )
     )
-    pools: tuple[Pool, ...] = field(
+    pools: tuple[PoolConfig, ...] = field(
         metadata=in_any_case(
             named(
-                Pool, "the backends of one application", "a table for each pool, headed [pool.NAME]", called="pool", names=pool_name
+                PoolConfig,
+                "the backends of one application",
+                "a table for each pool, headed [pool.NAME]",
+                called="pool",
+                names=pool_name,
             )
         )
     )
-    proxy: Process = table(Process, "the processes", "a table headed [proxy]")
-    log: Log = table(Log, "what is told", "a table headed [log]")
-    timeouts: Timeouts = table(Timeouts, "how long", "a table headed [timeouts]")
-    limits: Limits = table(Limits, "how much", "a table headed [limits]")
-    metrics: Metrics = table(
-        Metrics, "/metrics, /livez, /readyz, /status.json, / (status page)", "a table headed [metrics]", when=_with_metrics
+    proxy: ProcessConfig = table(ProcessConfig, "the processes", "a table headed [proxy]")
+    log: LogConfig = table(LogConfig, "what is told", "a table headed [log]")
+    timeouts: TimeoutsConfig = table(TimeoutsConfig, "how long", "a table headed [timeouts]")
+    limits: LimitsConfig = table(LimitsConfig, "how much", "a table headed [limits]")
+    metrics: MetricsConfig = table(
+        MetricsConfig, "/metrics, /livez, /readyz, /status.json, / (status page)", "a table headed [metrics]", when=_with_metrics
     )
-    client_limits: tuple[ClientLimit, ...] = named(
-        ClientLimit,
+    client_limits: tuple[ClientLimitConfig, ...] = named(
+        ClientLimitConfig,
         "what each client may do on all routes that name it together",
         "a table for each limit, headed [client_limit.NAME]",
         called="client_limit",
         names=short_name,
     )
-    acme: Acme | None = table_or_none(
-        Acme, "certificates that are obtained and renewed by themselves, for listeners with acme = true", "a table headed [acme]"
+    acme: AcmeConfig | None = table_or_none(
+        AcmeConfig,
+        "certificates that are obtained and renewed by themselves, for listeners with acme = true",
+        "a table headed [acme]",
     )
-    taps: tuple[Tap, ...] = named(
-        Tap,
+    taps: tuple[TapConfig, ...] = named(
+        TapConfig,
         "conversations of the routes that name it, as packets in files, for whoever looks for intruders",
         "a table for each tap, headed [tap.NAME]",
         called="tap",
         names=short_name,
     )
-    audit: Audit = table(Audit, "what lbproxy audit tells, and what it lets pass", "a table headed [audit]", when=_with_audit)
-    cache: CacheStore | None = table_or_none(
-        CacheStore, "where answers are kept that routes with [route.cache] store", "a table headed [cache]"
+    audit: AuditConfig = table(
+        AuditConfig, "what lbproxy audit tells, and what it lets pass", "a table headed [audit]", when=_with_audit
+    )
+    cache: CacheStoreConfig | None = table_or_none(
+        CacheStoreConfig, "where answers are kept that routes with [route.cache] store", "a table headed [cache]"
     )
     written: tuple[tuple[tuple[str | int, ...], str], ...] = field(default=(), compare=False, repr=False)
     """Texts that name environment variables, by path, and what these hold, by name: told to nobody."""
     variables: tuple[tuple[str, str], ...] = field(default=(), compare=False, repr=False)
 
-    def pool(self, name: str) -> Pool:
+    def pool(self, name: str) -> PoolConfig:
         """The pool of that name; every route's pool exists (load.py checks)."""
         return next(pool for pool in self.pools if pool.name == name)
 
-    def timeouts_of(self, route: Route, pool: str = "") -> Timeouts:
+    def timeouts_of(self, route: RouteConfig, pool: str = "") -> TimeoutsConfig:
         """What holds for its requests to that pool (`route.pool` unless told otherwise): the nearest table that says something
         wins, route before pool before [timeouts]."""
         pool = pool or route.pool
@@ -193,7 +214,7 @@ class Config:
         return tuple(dict.fromkeys(each for each in found if each is not None))
 
     @property
-    def wafs(self) -> tuple[Waf, ...]:
+    def wafs(self) -> tuple[WafConfig, ...]:
         """What routes say of rules, each once; a set of rules has its number."""
         return tuple(dict.fromkeys(route.waf for route in self.routes if route.waf is not None))
 

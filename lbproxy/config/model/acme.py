@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from lbproxy.config.key import key, part, required, table_or_none
 from lbproxy.config.kinds import FILE, TEXT, VARIABLE, Kind, ListOf, choice, duration, text_schema
-from lbproxy.config.units import Refused, show
+from lbproxy.config.units import ValueRefused, show
 from lbproxy.config.values import boolean, route_host
 
 _OTHER = "https://acme.example.com/directory"
@@ -22,25 +22,25 @@ MOST_NAMES = 500
 def _directory(value: object) -> str:
     hint = f'such as "{LETS_ENCRYPT}"'
     if not isinstance(value, str):
-        raise Refused(f"wanted the address of a directory, got {show(value)}", hint)
+        raise ValueRefused(f"wanted the address of a directory, got {show(value)}", hint)
     try:
         parts = urlsplit(value)
         port = parts.port
     except ValueError:
-        raise Refused(f"wanted the address of a directory, got {show(value)}", hint) from None
+        raise ValueRefused(f"wanted the address of a directory, got {show(value)}", hint) from None
     if parts.scheme != "https" or not parts.hostname or parts.username is not None or parts.fragment or port == 0:
-        raise Refused(f"wanted an address with https and a host, got {show(value)}", hint)
+        raise ValueRefused(f"wanted an address with https and a host, got {show(value)}", hint)
     if len(value) > 500 or not value.isascii() or any(char <= " " for char in value):
-        raise Refused(f"wanted an address of at most 500 plain characters, got {show(value)}", hint)
+        raise ValueRefused(f"wanted an address of at most 500 plain characters, got {show(value)}", hint)
     return value
 
 
 def _email(value: object) -> str:
     if not isinstance(value, str) or not value.isascii() or len(value) > 254:
-        raise Refused(f'wanted a mail address such as "ops@example.com", got {show(value)}')
+        raise ValueRefused(f'wanted a mail address such as "ops@example.com", got {show(value)}')
     name, at, domain = value.partition("@")
     if not name or not at or "." not in domain or "@" in domain or any(char <= " " or char in ",;?<>\"" for char in value):
-        raise Refused(f'wanted a mail address such as "ops@example.com", got {show(value)}')
+        raise ValueRefused(f'wanted a mail address such as "ops@example.com", got {show(value)}')
     return value
 
 
@@ -48,7 +48,7 @@ def _name(value: object) -> str:
     """A host as routes have it, and none of an address: authorities give certificates to names."""
     found = route_host(value)
     if not is_name(found):
-        raise Refused(f"wanted a DNS name, got {show(value)}", "certificates for addresses come from files")
+        raise ValueRefused(f"wanted a DNS name, got {show(value)}", "certificates for addresses come from files")
     return found
 
 
@@ -59,7 +59,9 @@ def is_name(host: str) -> bool:
 
 def _agreed(value: object) -> bool:
     if not boolean(value):
-        raise Refused("no authority gives certificates to who has not agreed to its terms of service", "read them, and say true")
+        raise ValueRefused(
+            "no authority gives certificates to who has not agreed to its terms of service", "read them, and say true"
+        )
     return True
 
 
@@ -72,7 +74,7 @@ _NAME = Kind("DNS name", _name, {"type": "string", "minLength": 1}, examples=("*
 
 
 @dataclass(frozen=True, slots=True)
-class Authority:
+class AuthorityConfig:
     """Whom certificates are asked of, and by what right."""
 
     directory: str = key(_DIRECTORY, LETS_ENCRYPT, "the authority, by the address of its ACME directory", example=_OTHER)
@@ -95,7 +97,7 @@ class Authority:
 
 
 @dataclass(frozen=True, slots=True)
-class Acme:
+class AcmeConfig:
     """The table [acme], about certificates that are obtained."""
 
     terms_agreed: bool = field(
@@ -105,7 +107,7 @@ class Acme:
             "terms_agreed = true says that you have read the authority's terms of service, and agree",
         )
     )
-    authority: Authority = part(Authority)
+    authority: AuthorityConfig = part(AuthorityConfig)
     email: str | None = key(
         _EMAIL, None, "where the authority warns you; some demand one. Default: none", example="ops@example.com"
     )
@@ -138,12 +140,12 @@ class Acme:
         needs={"challenge": DNS},
     )
     dns_timeout: float = key(duration(3600.0), 60.0, "for one run of dns_command, which is killed then")
-    fallback: Authority | None = table_or_none(
-        Authority, "a second authority, asked where the first refuses or does not answer", "a table headed [acme.fallback]"
+    fallback: AuthorityConfig | None = table_or_none(
+        AuthorityConfig, "a second authority, asked where the first refuses or does not answer", "a table headed [acme.fallback]"
     )
 
     @property
-    def authorities(self) -> tuple[Authority, ...]:
+    def authorities(self) -> tuple[AuthorityConfig, ...]:
         """In the order in which they are asked."""
         return (self.authority,) if self.fallback is None else (self.authority, self.fallback)
 

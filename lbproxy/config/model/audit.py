@@ -7,7 +7,7 @@ from datetime import date
 
 from lbproxy.config.key import key, required, tables
 from lbproxy.config.kinds import VARIABLE, Kind, choice, text_within
-from lbproxy.config.units import Refused, show
+from lbproxy.config.units import ValueRefused, show
 from lbproxy.config.vocabulary import AUDIT_CHECKS, SEVERITIES
 
 
@@ -18,7 +18,7 @@ def _day(value: object) -> date:
     try:
         return date.fromisoformat(value if isinstance(value, str) and len(value) == 10 else "")
     except ValueError:
-        raise Refused(f'wanted a day such as "2027-12-31", got {show(value)}') from None
+        raise ValueRefused(f'wanted a day such as "2027-12-31", got {show(value)}') from None
 
 
 _DAY = Kind(
@@ -32,7 +32,7 @@ _REASON = text_within(500)
 
 
 @dataclass(frozen=True, slots=True)
-class Accepted:
+class AcceptedConfig:
     """An [[audit.accept]]: a danger that somebody lives with, and why."""
 
     id: str = field(metadata=required(choice(*AUDIT_CHECKS), "the id of the finding", 'add id = "backend-plain-text"'))
@@ -48,7 +48,7 @@ class Accepted:
 
 
 @dataclass(frozen=True, slots=True)
-class Audit:
+class AuditConfig:
     """What `lbproxy audit` goes by."""
 
     fail_on: str = key(
@@ -57,8 +57,8 @@ class Audit:
         "lbproxy audit exits 1 for findings that are at least as bad and that nobody has accepted; --fail-on wins",
         example="high",
     )
-    accept: tuple[Accepted, ...] = tables(
-        Accepted,
+    accept: tuple[AcceptedConfig, ...] = tables(
+        AcceptedConfig,
         "a danger that somebody lives with: it is told with its reason, and counts for nothing",
         "a table headed [[audit.accept]]",
         wanted="a list of tables, each headed [[audit.accept]]",

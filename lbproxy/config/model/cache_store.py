@@ -15,7 +15,7 @@ MOST_MEMORY = 1024 * GIB
 
 
 @dataclass(frozen=True, slots=True)
-class CacheStore:
+class CacheStoreConfig:
     """[cache], what all routes and workers have in common of the cache."""
 
     memory: int = key(

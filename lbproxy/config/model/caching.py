@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from lbproxy.config.atoms import GIB, MIB
 from lbproxy.config.key import key, table_or_none
 from lbproxy.config.kinds import BOOLEAN, ListOf, choice, duration, size
-from lbproxy.config.model.routing import Match
+from lbproxy.config.model.routing import MatchConfig
 
 
 @dataclass(frozen=True, slots=True)
-class Cache:
+class CacheConfig:
     """[route.cache], answers that are given out again, by the rules of RFC 9111 for shared caches."""
 
     default_ttl: float = key(
@@ -39,8 +39,8 @@ class Cache:
         "what is answered from what is stored. Stored are answers to GET alone",
         example=["GET"],
     )
-    bypass: Match | None = table_or_none(
-        Match,
+    bypass: MatchConfig | None = table_or_none(
+        MatchConfig,
         "requests that meet all of this go by the cache: neither is anything stored given to them nor is their answer stored",
         'a table such as { headers = { Cookie = "*session=*" } }',
     )

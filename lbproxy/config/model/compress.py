@@ -25,7 +25,7 @@ TELLING = ("text/html", "application/xhtml+xml", "application/json")
 
 
 @dataclass(frozen=True, slots=True)
-class Compress:
+class CompressConfig:
     """[route.compress], answers that are compressed on their way to clients who want that."""
 
     codings: tuple[str, ...] = key(

@@ -24,7 +24,7 @@ _VALUE = Kind("text with stars", values.value_pattern, {"type": "string"}, examp
 
 
 @dataclass(frozen=True, slots=True)
-class ClientLimit:
+class ClientLimitConfig:
     """What each client may do, over all workers; a client is an IPv4 address or an IPv6 /64."""
 
     rate: Rate | None = key(
@@ -44,7 +44,7 @@ class ClientLimit:
 
 
 @dataclass(frozen=True, slots=True)
-class AddressList:
+class AddressListConfig:
     """Who may come in. What is denied stays out; if anything is allowed, only that comes in."""
 
     allow: tuple[Network, ...] = key(
@@ -73,7 +73,7 @@ class AddressList:
 
 
 @dataclass(frozen=True, slots=True)
-class Refuse:
+class RefuseConfig:
     """[[route.refuse]]: requests that all of it fits get 403."""
 
     name: str = key(_NAME, "", 'in the access log: "denied:scanners". Default: its number in the route', needs={"path": "/a*"})
@@ -96,7 +96,7 @@ _SPIFFE = Kind(
 
 
 @dataclass(frozen=True, slots=True)
-class ClientNames:
+class ClientNamesConfig:
     """[route.client_certificate]: whose certificates may come in, by their alternative names; any entry of any list will do."""
 
     dns: tuple[str, ...] = key(
@@ -118,10 +118,10 @@ class ClientNames:
 
 
 @dataclass(frozen=True, slots=True)
-class RouteFilters:
+class RouteFiltersConfig:
     """What a route refuses before any backend is asked; by default nothing."""
 
-    addresses: AddressList = part(AddressList)
+    addresses: AddressListConfig = part(AddressListConfig)
     methods: tuple[str, ...] = key(
         ListOf(_METHOD, 'a list of methods such as ["GET", "POST"]', empty=("method", "leave the key out to let all of them in")),
         (),
@@ -131,21 +131,21 @@ class RouteFilters:
     max_body: int | None = key(
         size(0, values.MOST_BYTES), None, 'larger ones get 413; "0": no limit. Default: that of [limits]', example="1MiB"
     )
-    limit: ClientLimit = part(ClientLimit)
+    limit: ClientLimitConfig = part(ClientLimitConfig)
     client_limits: tuple[str, ...] = key(
         ListOf(TEXT, 'a list of names such as ["site"]'),
         (),
         "limits shared with other routes, names of [client_limit.NAME]",
         example=["site"],
     )
-    refuse: tuple[Refuse, ...] = tables(
-        Refuse,
+    refuse: tuple[RefuseConfig, ...] = tables(
+        RefuseConfig,
         '403 for requests that all of it fits; "*" stands for any text. As many as you like',
         "a table headed [[route.refuse]]",
         wanted="a list of tables, each headed [[route.refuse]]",
     )
-    client_certificate: ClientNames | None = table_or_none(
-        ClientNames,
+    client_certificate: ClientNamesConfig | None = table_or_none(
+        ClientNamesConfig,
         "without this table: nothing is asked. With it: others get 403, and who has shown no certificate as well; of listeners "
         "with client_auth. Empty: any that was verified",
         'a table such as { spiffe = ["spiffe://example.org/ns/*/sa/web"] } or {}',

@@ -9,7 +9,7 @@ from lbproxy.config import header_values as said
 from lbproxy.config.atoms import Hsts
 from lbproxy.config.key import Changed, key, table
 from lbproxy.config.kinds import Kind, ListOf, Pairs, Place, as_table, choice, text_schema, twice
-from lbproxy.config.units import Parse, Refused, show
+from lbproxy.config.units import Parse, ValueRefused, show
 from lbproxy.config.vocabulary import VARIABLES
 
 _HOST_WANTED = 'wanted a host such as "app.internal" or "app.internal:8080"'
@@ -17,7 +17,7 @@ _HOST_WANTED = 'wanted a host such as "app.internal" or "app.internal:8080"'
 
 def _one_host(name: str, values: tuple[str, ...]) -> None:
     if name.lower() == "host" and not said.HOST.match(values[0]):
-        raise Refused(f"{_HOST_WANTED}, got {show(values[0])}", "variables do not stand in Host")
+        raise ValueRefused(f"{_HOST_WANTED}, got {show(values[0])}", "variables do not stand in Host")
 
 
 class Replacements(Kind[tuple[tuple[str, str, str], ...]]):
@@ -82,7 +82,7 @@ _KEPT = ListOf(
 
 
 @dataclass(frozen=True, slots=True)
-class HeaderRules:
+class HeaderRulesConfig:
     """The tables request_headers and response_headers: what comes loses the names of `remove` and `set`, what is left has the
     beginning of its values replaced by `replace`, then `set` and `add` are put on."""
 
@@ -140,19 +140,19 @@ _SUCH_AS = 'a table such as { set = { "X-Team" = "blue" } }'
 
 
 def _about_requests(headers: Any) -> bool:
-    return bool(headers.request != HeaderRules())
+    return bool(headers.request != HeaderRulesConfig())
 
 
 def _about_responses(headers: Any) -> bool:
-    return bool(headers.response != HeaderRules())
+    return bool(headers.response != HeaderRulesConfig())
 
 
 @dataclass(frozen=True, slots=True)
-class Headers:
+class HeadersConfig:
     """What a route, a pool or [proxy] (which has no rules) wants of header fields. None: as the next wider table says."""
 
-    request: HeaderRules = table(
-        HeaderRules,
+    request: HeaderRulesConfig = table(
+        HeaderRulesConfig,
         "what is taken off a request, and what is put on, X-Forwarded-* and its kind included; a route's rules follow "
         "those of its pool",
         _SUCH_AS,
@@ -161,8 +161,8 @@ class Headers:
         without=("keep",),
         when=_about_requests,
     )
-    response: HeaderRules = table(
-        HeaderRules,
+    response: HeaderRulesConfig = table(
+        HeaderRulesConfig,
         "the same for the backends' answers; lbproxy's own errors are not touched",
         _SUCH_AS,
         called="response_headers",
@@ -197,7 +197,7 @@ class Headers:
         example="make",
     )
 
-    def over(self, wider: Headers) -> Headers:
+    def over(self, wider: HeadersConfig) -> HeadersConfig:
         """These, and where they say nothing the words of a wider table; the rules stay these."""
         words = {key: getattr(wider, key) for key in HEADER_WORDS if getattr(self, key) is None}
         return replace(self, **words)

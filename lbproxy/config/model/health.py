@@ -46,7 +46,7 @@ def _grpc(health: Any) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Health:
+class HealthConfig:
     """[pool.NAME.health]; on by default as a TCP check, or a TLS check where the pool re-encrypts."""
 
     type: str = key(
@@ -99,7 +99,7 @@ class Health:
 
 
 @dataclass(frozen=True, slots=True)
-class Outlier:
+class OutlierConfig:
     """[pool.NAME.outlier]: backends where requests fail are left out for a while. See health/outlier.py."""
 
     enabled: bool = key(BOOLEAN, True, "false: what requests meet says nothing")

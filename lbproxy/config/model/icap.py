@@ -13,7 +13,7 @@ _SERVICE = Kind("path", values.url_path, text_schema("^/[!-~]*$"), examples=("/a
 
 
 @dataclass(frozen=True, slots=True)
-class Icap:
+class IcapConfig:
     """[route.icap]: antivirus, data loss prevention and their kin, asked by ICAP."""
 
     pool: str = key(

@@ -14,7 +14,7 @@ from lbproxy.config import route_values, values
 from lbproxy.config.atoms import KIB, MIB, Rate
 from lbproxy.config.key import key
 from lbproxy.config.kinds import BOOLEAN, FILE, RATE, TEXT, Kind, ListOf, Pairs, choice, duration, size, text_schema
-from lbproxy.config.units import Refused, show
+from lbproxy.config.units import ValueRefused, show
 
 _FIELD = "^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$"
 _COPIED = Kind("header", said.copied, text_schema(_FIELD), examples=("Remote-User", "Remote-Groups"))
@@ -64,7 +64,7 @@ class Document(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Authorize:
+class AuthorizeConfig:
     """[route.authorize]: a server that is asked about each request, by a GET of its own (nginx: auth_request)."""
 
     pool: str = key(TEXT, "", "who is asked: the name of a [pool.NAME]. It must be there", example="api")
@@ -103,7 +103,7 @@ class Authorize:
 
 
 @dataclass(frozen=True, slots=True)
-class BasicAuth:
+class BasicAuthConfig:
     """[route.basic_auth]: names and passwords, from a file that htpasswd writes."""
 
     file: Path | None = key(
@@ -141,7 +141,7 @@ def _url(value: object) -> str:
             parts, port = urlsplit(""), None
         if parts.scheme in ("https", "http") and parts.hostname and parts.username is None and not parts.fragment and port != 0:
             return value
-    raise Refused(f"wanted an address with https and a host, of at most 500 plain characters, got {show(value)}", hint)
+    raise ValueRefused(f"wanted an address with https and a host, of at most 500 plain characters, got {show(value)}", hint)
 
 
 _JWKS_URL = "https://idp.example.com/jwks"
@@ -151,7 +151,7 @@ _CLAIM = Kind("claim", values.claim, {"type": "string", "minLength": 1, "maxLeng
 
 
 @dataclass(frozen=True, slots=True)
-class Jwt:
+class JwtConfig:
     """[route.jwt]: tokens that somebody else has signed, checked here."""
 
     jwks_file: Path | None = key(

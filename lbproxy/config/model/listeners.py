@@ -24,7 +24,7 @@ from lbproxy.config.kinds import (
     text_schema,
     whole,
 )
-from lbproxy.config.model.filters import AddressList, ClientLimit
+from lbproxy.config.model.filters import AddressListConfig, ClientLimitConfig
 from lbproxy.config.model.passphrase import ABOUT as PASSPHRASE_ABOUT
 from lbproxy.config.model.passphrase import PASSPHRASE
 from lbproxy.config.units import parse_listen_address
@@ -51,7 +51,7 @@ _REDIRECT: Kind[bool | int] = Kind(
 
 
 @dataclass(frozen=True, slots=True)
-class Certificate:
+class CertificateConfig:
     """One of a listener's certificates."""
 
     cert: Path = field(
@@ -89,7 +89,7 @@ _NAME = Kind("name", values.route_host, {"type": "string", "minLength": 1}, exam
 
 
 @dataclass(frozen=True, slots=True)
-class NameTls:
+class NameTlsConfig:
     """A [[listen.tls.name]] asks other clients than its listener does, by the name that they ask for (SNI)."""
 
     names: tuple[str, ...] = field(
@@ -111,7 +111,7 @@ class NameTls:
 
 
 @dataclass(frozen=True, slots=True)
-class ListenTls:
+class ListenTlsConfig:
     """What a listener with certificates speaks, and asks of its clients."""
 
     profile: str = key(
@@ -156,8 +156,8 @@ class ListenTls:
         FILE, None, _CRL_ABOUT, example="clients.crl", needs=_ASKED
     )
     client_depth: int = key(whole(0, MOST_DEPTH), 10, _DEPTH_ABOUT, example=1, needs=_ASKED, when=_asks)
-    names: tuple[NameTls, ...] = tables(
-        NameTls,
+    names: tuple[NameTlsConfig, ...] = tables(
+        NameTlsConfig,
         "what is different for some of the names that clients ask for: whether they are asked for certificates, and whose",
         "a table headed [[listen.tls.name]]",
         wanted="a list of tables, each headed [[listen.tls.name]]",
@@ -165,7 +165,7 @@ class ListenTls:
     )
 
     @property
-    def policies(self) -> tuple[ListenTls | NameTls, ...]:
+    def policies(self) -> tuple[ListenTlsConfig | NameTlsConfig, ...]:
         """What is asked of clients: of all, then of those with other names."""
         return (self, *self.names)
 
@@ -209,7 +209,7 @@ _UNIX = {"address": "unix:/run/lbproxy/http.sock"}
 
 
 @dataclass(frozen=True, slots=True)
-class SocketAccess:
+class SocketAccessConfig:
     """Who may connect to a listener's Unix socket; None: whoever starts lbproxy, and his group."""
 
     mode: int = key(_MODE, 0o660, "who may connect to a Unix socket", example="0666", needs=_UNIX)
@@ -253,7 +253,7 @@ _OF_LISTENERS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Listen:
+class ListenConfig:
     """[[listen]]; without certificates it speaks plain HTTP."""
 
     address: Address = field(
@@ -264,16 +264,16 @@ class Listen:
             'add address = "0.0.0.0:443"',
         )
     )
-    certificates: tuple[Certificate, ...] = tables(
-        Certificate,
+    certificates: tuple[CertificateConfig, ...] = tables(
+        CertificateConfig,
         "none at all: plain HTTP. Several: chosen by the name the client asks for (SNI), else the first",
         'a table { cert = "a.crt", key = "a.key" }',
         wanted='a list such as [{ cert = "a.crt", key = "a.key" }], or a folder',
         empty="leave the key out for plain HTTP",
         or_text=True,
     )
-    tls: ListenTls = table(
-        ListenTls,
+    tls: ListenTlsConfig = table(
+        ListenTlsConfig,
         "with certificates, or acme, only",
         'a table such as { profile = "intermediate" }',
         when=_with_certificates,
@@ -291,9 +291,9 @@ class Listen:
     max_connections: int = key(
         whole(0, 10_000_000), 0, "open at a time, over all workers; more wait in the kernel's queue; 0: no limit"
     )
-    addresses: AddressList = part(AddressList, changed=_OF_LISTENERS)
-    per_client: ClientLimit = part(ClientLimit, changed=_OF_CONNECTIONS)
-    access: SocketAccess = part(SocketAccess, when=_of_unix)
+    addresses: AddressListConfig = part(AddressListConfig, changed=_OF_LISTENERS)
+    per_client: ClientLimitConfig = part(ClientLimitConfig, changed=_OF_CONNECTIONS)
+    access: SocketAccessConfig = part(SocketAccessConfig, when=_of_unix)
     protocols: tuple[str, ...] | None = key(
         ListOf(
             choice(*PROTOCOLS),
@@ -330,7 +330,7 @@ class Listen:
         when=_with_folder,
         needs={"certificates": "certs"},
     )
-    listed: tuple[Certificate, ...] = ()
+    listed: tuple[CertificateConfig, ...] = ()
     """What is in the folder and can be used, in the order of the names; with acme, where the certificates of its names stand."""
     left_out: tuple[str, ...] = ()
     """What is in the folder and cannot, and why."""
@@ -364,7 +364,7 @@ class Listen:
     )
 
     @property
-    def pairs(self) -> tuple[Certificate, ...]:
+    def pairs(self) -> tuple[CertificateConfig, ...]:
         """All that it may show, in order."""
         return self.certificates or self.listed
 

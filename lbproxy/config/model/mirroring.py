@@ -17,7 +17,7 @@ _TAKEN_OFF = Kind(
 
 
 @dataclass(frozen=True, slots=True)
-class Mirror:
+class MirrorConfig:
     """[route.mirror]: a second pool gets a share of the requests, and nobody waits for it."""
 
     pool: str = key(TEXT, "", "who gets them as well: the name of a [pool.NAME]. It must be there", example="api")

@@ -9,7 +9,7 @@ from pathlib import Path
 from lbproxy.config import values
 from lbproxy.config.atoms import Passphrase
 from lbproxy.config.kinds import Kind, Place, Schema
-from lbproxy.config.units import Parse, Refused, did_you_mean, show
+from lbproxy.config.units import Parse, ValueRefused, did_you_mean, show
 
 ABOUT = (
     'where the passphrase of an encrypted key, or of a PKCS #12 file, comes from: { file = "a.pass" } (for its owner only), '
@@ -28,16 +28,16 @@ def _descriptor(value: object) -> tuple[str, ...]:
 def _credential(value: object) -> tuple[str, ...]:
     name = values.text(value)
     if not _CREDENTIAL.match(name) or name in (".", ".."):
-        raise Refused("wanted the name of a credential, got something else", "the one in LoadCredential=NAME:PATH of the unit")
+        raise ValueRefused("wanted the name of a credential, got something else", "the one in LoadCredential=NAME:PATH of the unit")
     return (name,)
 
 
 def _command(value: object) -> tuple[str, ...]:
     wanted = 'a program and its arguments such as ["/usr/bin/vault", "read"]'
     if not isinstance(value, list) or not value or not all(isinstance(word, str) and word and "\0" not in word for word in value):
-        raise Refused(f"wanted {wanted}, got something else", "a list: there is no shell to take a line apart")
+        raise ValueRefused(f"wanted {wanted}, got something else", "a list: there is no shell to take a line apart")
     if not value[0].startswith("/"):
-        raise Refused(f"wanted {wanted}, got {show(value[0])}", "with its whole path: nothing is looked for in PATH")
+        raise ValueRefused(f"wanted {wanted}, got {show(value[0])}", "with its whole path: nothing is looked for in PATH")
     return tuple(map(str, value))
 
 

@@ -11,11 +11,11 @@ from lbproxy.config import values
 from lbproxy.config.atoms import GIB, MIB, Address, Hash, Passphrase
 from lbproxy.config.key import in_any_case, key, part, required, table, table_or_none, tables
 from lbproxy.config.kinds import BOOLEAN, FILE, TEXT, Kind, ListOf, choice, duration, size, text_schema, whole
-from lbproxy.config.model.headers import Headers
-from lbproxy.config.model.health import Health, Outlier
+from lbproxy.config.model.headers import HeadersConfig
+from lbproxy.config.model.health import HealthConfig, OutlierConfig
 from lbproxy.config.model.listeners import KEY_MODE, KEY_MODE_ABOUT
 from lbproxy.config.model.passphrase import PASSPHRASE
-from lbproxy.config.model.timeouts import NearTimeouts
+from lbproxy.config.model.timeouts import NearTimeoutsConfig
 from lbproxy.config.units import parse_backend_address
 from lbproxy.config.vocabulary import BALANCE, FAILURES, SPOKEN, TOLERABLE
 
@@ -40,7 +40,7 @@ _HASH = Kind(
 
 
 @dataclass(frozen=True, slots=True)
-class Backend:
+class BackendConfig:
     """One of a pool's backends."""
 
     address: Address = field(
@@ -70,7 +70,7 @@ def _with_key(tls: Any) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class PoolTls:
+class PoolTlsConfig:
     """Re-encryption towards the backends; verified unless `verify` is false."""
 
     ca: Path | None = declared.key(
@@ -120,7 +120,7 @@ class PoolTls:
 
 
 @dataclass(frozen=True, slots=True)
-class Sticky:
+class StickyConfig:
     """[pool.NAME.sticky]; the cookie that brings a client back to its backend."""
 
     cookie: str = key(_COOKIE, "lbproxy", "its name", example="backend")
@@ -129,7 +129,7 @@ class Sticky:
 
 
 @dataclass(frozen=True, slots=True)
-class Connections:
+class ConnectionsConfig:
     """[pool.NAME.connections]: how connections to the backends are kept for the next request."""
 
     idle: int = key(whole(0, 100_000), 128, "per worker and backend; 0: each carries one request")
@@ -152,14 +152,14 @@ def _buffers(pool: Any) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Pool:
+class PoolConfig:
     """The table [pool.NAME]: backends that serve the same."""
 
     name: str
-    backends: tuple[Backend, ...] = field(
+    backends: tuple[BackendConfig, ...] = field(
         metadata=in_any_case(
             tables(
-                Backend,
+                BackendConfig,
                 "an address, or a table where there is more to say. All of it is said of each address that a name has",
                 "a backend",
                 short="address",
@@ -173,11 +173,13 @@ class Pool:
         "; ".join(f"{name}: {policy.about}" for name, policy in BALANCE.items()),
         example="random_two",
     )
-    tls: PoolTls | None = table_or_none(
-        PoolTls, "without this table: plain HTTP to the backends. With it: TLS, verified", 'a table such as { ca = "ca.pem" } or {}'
+    tls: PoolTlsConfig | None = table_or_none(
+        PoolTlsConfig,
+        "without this table: plain HTTP to the backends. With it: TLS, verified",
+        'a table such as { ca = "ca.pem" } or {}',
     )
-    health: Health = table(
-        Health, "a backend that fails is left out until it is back", 'a table such as { type = "http", path = "/healthz" }'
+    health: HealthConfig = table(
+        HealthConfig, "a backend that fails is left out until it is back", 'a table such as { type = "http", path = "/healthz" }'
     )
     line: int = 0
     hash: Hash = key(
@@ -187,8 +189,8 @@ class Pool:
         needs={"balance": "source_hash"},
         when=_hashes,
     )
-    sticky: Sticky | None = table_or_none(
-        Sticky,
+    sticky: StickyConfig | None = table_or_none(
+        StickyConfig,
         "without this table: none. With it: a cookie brings a client back to the backend it had",
         'a table such as { cookie = "lbproxy" } or {}',
     )
@@ -196,8 +198,8 @@ class Pool:
         whole(0, 1_000_000), 100, "requests that may wait, first come, first served, when every backend is at its max_connections"
     )
     queue_timeout: float = key(duration(3600.0), 5.0, "who waited so long gets 503")
-    outlier: Outlier = table(
-        Outlier,
+    outlier: OutlierConfig = table(
+        OutlierConfig,
         "a backend where requests fail, and not at the others, is left out for a while, then tried",
         "a table such as { consecutive = 5 }",
     )
@@ -210,9 +212,9 @@ class Pool:
     idempotency_key: bool = key(
         BOOLEAN, False, "true: a request with an Idempotency-Key may be sent twice, the backends recognise the second"
     )
-    headers: Headers = part(Headers)
-    connections: Connections = table(
-        Connections, "kept for the next request", 'a table such as { idle = 128, idle_timeout = "30s" }'
+    headers: HeadersConfig = part(HeadersConfig)
+    connections: ConnectionsConfig = table(
+        ConnectionsConfig, "kept for the next request", 'a table such as { idle = 128, idle_timeout = "30s" }'
     )
     retries: int = key(
         whole(0, 10),
@@ -238,8 +240,8 @@ class Pool:
         + ". Clients get them clean, and the connection to the backend closes behind them",
         example=["bare_lf"],
     )
-    timeouts: NearTimeouts = table(
-        NearTimeouts,
+    timeouts: NearTimeoutsConfig = table(
+        NearTimeoutsConfig,
         "of [timeouts]: those that may differ from pool to pool; each wins over that of [timeouts]",
         'a table such as { response_head = "5m" }',
     )

@@ -24,7 +24,7 @@ from lbproxy.config.kinds import (
     text_schema,
     whole,
 )
-from lbproxy.config.model.headers import Headers
+from lbproxy.config.model.headers import HeadersConfig
 from lbproxy.config.units import parse_port_address, parse_resolver
 
 LEAST_MEMORY = 16 * MIB
@@ -49,8 +49,8 @@ _ADDRESS = Kind(
 _HOST = Kind("host", values.route_host, {"type": "string", "minLength": 1}, examples=("lb1.example.com", "*.example.com"))
 
 
-def _for_all() -> Headers:
-    return Headers(security_headers="off", hsts=Hsts(), request_id="off", trace="off")
+def _for_all() -> HeadersConfig:
+    return HeadersConfig(security_headers="off", hsts=Hsts(), request_id="off", trace="off")
 
 
 _HEADERS_FOR_ALL = {
@@ -72,7 +72,7 @@ _HEADERS_FOR_ALL = {
 
 
 @dataclass(frozen=True, slots=True)
-class Process:
+class ProcessConfig:
     """The table [proxy], about lbproxy as a whole."""
 
     workers: int = key(
@@ -136,7 +136,7 @@ class Process:
         "what the kernel has to keep an intruder in a worker: no other programs, files, ports, memory (`lbproxy status`)",
         restart="the kernel takes none down again, and the master's own stand from the start",
     )
-    headers: Headers = part(Headers, _for_all, changed=_HEADERS_FOR_ALL, without=("request", "response"))
+    headers: HeadersConfig = part(HeadersConfig, _for_all, changed=_HEADERS_FOR_ALL, without=("request", "response"))
     resolvers: tuple[Address, ...] = key(
         ListOf(_RESOLVER, 'a list of name servers such as ["10.0.0.2", "127.0.0.1:8600"]'),
         (),
@@ -185,7 +185,7 @@ class Process:
 
 
 @dataclass(frozen=True, slots=True)
-class Log:
+class LogConfig:
     """The table [log], about events and access lines."""
 
     level: str = key(choice("debug", "info", "warning", "error"), "info", '"debug", "info", "warning", "error": events on stderr')
@@ -199,7 +199,7 @@ _SERVED = {"address": "127.0.0.1:9180"}
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class LimitsConfig:
     """The table [limits], about what a client may make a worker hold."""
 
     head: int = key(size(1024, MIB), 32 * KIB, "request line and headers", example="64KiB")
@@ -221,7 +221,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Metrics:
+class MetricsConfig:
     """The table [metrics], about the port for scrapers and people."""
 
     address: Address | None = key(_ADDRESS, None, "default: not served")

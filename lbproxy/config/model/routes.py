@@ -8,16 +8,24 @@ from typing import Any
 from lbproxy.config import values
 from lbproxy.config.key import key, part, table, table_or_none
 from lbproxy.config.kinds import BOOLEAN, TEXT, Kind, choice, text_schema
-from lbproxy.config.model.caching import Cache
-from lbproxy.config.model.compress import Compress
-from lbproxy.config.model.filters import RouteFilters
-from lbproxy.config.model.headers import Headers
-from lbproxy.config.model.icap import Icap
-from lbproxy.config.model.inspection import Authorize, BasicAuth, Document, Jwt
-from lbproxy.config.model.mirroring import Mirror
-from lbproxy.config.model.routing import REDIRECT, REDIRECT_STATUS, SHARES, Match, PathRules, Respond, SplitSticky
-from lbproxy.config.model.timeouts import NearTimeouts
-from lbproxy.config.model.waf import Waf
+from lbproxy.config.model.caching import CacheConfig
+from lbproxy.config.model.compress import CompressConfig
+from lbproxy.config.model.filters import RouteFiltersConfig
+from lbproxy.config.model.headers import HeadersConfig
+from lbproxy.config.model.icap import IcapConfig
+from lbproxy.config.model.inspection import AuthorizeConfig, BasicAuthConfig, Document, JwtConfig
+from lbproxy.config.model.mirroring import MirrorConfig
+from lbproxy.config.model.routing import (
+    REDIRECT,
+    REDIRECT_STATUS,
+    SHARES,
+    MatchConfig,
+    PathRulesConfig,
+    RespondConfig,
+    SplitStickyConfig,
+)
+from lbproxy.config.model.timeouts import NearTimeoutsConfig
+from lbproxy.config.model.waf import WafConfig
 from lbproxy.config.route_values import prefix
 
 _HOST = Kind("host", values.route_host, {"type": "string", "minLength": 1}, examples=("example.com", "*.example.com"))
@@ -33,7 +41,7 @@ def _closes(route: Any) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
+class RouteConfig:
     """[[route]]; the first match wins."""
 
     pool: str = key(
@@ -47,10 +55,10 @@ class Route:
     encoded_slash: str = key(choice("pass", "refuse"), "pass", '"%2F" in a path; "refuse": 400')
     merge_slashes: bool = key(BOOLEAN, False, 'true: "//" is matched and forwarded as "/"')
     raw_path: bool = key(BOOLEAN, False, "true: forwarded as the client wrote it, not in normal form. Matched is the normal form")
-    headers: Headers = part(Headers)
-    filters: RouteFilters = part(RouteFilters)
-    timeouts: NearTimeouts = table(
-        NearTimeouts,
+    headers: HeadersConfig = part(HeadersConfig)
+    filters: RouteFiltersConfig = part(RouteFiltersConfig)
+    timeouts: NearTimeoutsConfig = table(
+        NearTimeoutsConfig,
         "of [timeouts]: those that may differ from route to route, and win over those of the pool",
         'a table such as { response_head = "5m" }',
     )
@@ -70,15 +78,17 @@ class Route:
         'a client that ends its side while it waits has gone, and its request is cancelled; "answer": it may be reading still (nc, '
         "some old tools); whether it is gone is seen late then",
     )
-    match: Match = table(Match, "what a request must meet beyond host and path: all of it", 'a table such as { methods = ["GET"] }')
+    match: MatchConfig = table(
+        MatchConfig, "what a request must meet beyond host and path: all of it", 'a table such as { methods = ["GET"] }'
+    )
     split: tuple[tuple[str, int], ...] = key(
         SHARES,
         (),
         "several pools, each for its share of the requests, by turns, exact in each process: { blue = 95, green = 5 }; 0: nobody",
         never_with=("pool",),
     )
-    sticky: SplitSticky | None = table_or_none(
-        SplitSticky,
+    sticky: SplitStickyConfig | None = table_or_none(
+        SplitStickyConfig,
         "with split: who keeps the pool that he was given; one that is gone, or at 0, is given anew",
         'a table such as { cookie = "shop" } or { header = "X-User" }',
         needs={"split": {"app": 95, "api": 5}},
@@ -99,8 +109,8 @@ class Route:
         never_with=("pool", "split"),
         when=_redirects,
     )
-    respond: Respond | None = table_or_none(
-        Respond,
+    respond: RespondConfig | None = table_or_none(
+        RespondConfig,
         "without this table: none. With it: a fixed answer, to which response_headers apply",
         'a table such as { status = 503, body = "back soon" }',
         never_with=("pool", "split", "redirect"),
@@ -112,42 +122,42 @@ class Route:
         never_with=("pool", "split", "redirect", "respond"),
         when=_closes,
     )
-    paths: PathRules = part(PathRules)
-    authorize: Authorize | None = table_or_none(
-        Authorize,
+    paths: PathRulesConfig = part(PathRulesConfig)
+    authorize: AuthorizeConfig | None = table_or_none(
+        AuthorizeConfig,
         "without this table: nobody. With it: who is asked whether a request may pass, before WebSockets, 100 Continue and bodies",
         'a table such as { pool = "auth", path = "/verify", copy = ["Remote-User"] }',
     )
-    basic_auth: BasicAuth | None = table_or_none(
-        BasicAuth,
+    basic_auth: BasicAuthConfig | None = table_or_none(
+        BasicAuthConfig,
         "without this table: nobody is asked for a password",
         'a table such as { file = "users", realm = "staff only" }',
     )
 
-    jwt: Jwt | None = table_or_none(
-        Jwt,
+    jwt: JwtConfig | None = table_or_none(
+        JwtConfig,
         "without this table: nobody is asked for a token",
         'a table such as { jwks_file = "jwks.json", algorithms = ["ES256"], audience = ["shop"] }',
     )
-    mirror: Mirror | None = table_or_none(
-        Mirror,
+    mirror: MirrorConfig | None = table_or_none(
+        MirrorConfig,
         "without this table: nobody. With it: a second pool that gets requests as well, and for whose answers nobody waits",
         'a table such as { pool = "next", percent = 10 }',
     )
-    compress: Compress | None = table_or_none(
-        Compress,
+    compress: CompressConfig | None = table_or_none(
+        CompressConfig,
         "without this table: answers are passed on as they are",
         "a table headed [route.compress]",
         never_with=("redirect", "respond", "close"),
     )
-    icap: Icap | None = table_or_none(
-        Icap,
+    icap: IcapConfig | None = table_or_none(
+        IcapConfig,
         "without this table: nobody. With it: ICAP servers that look at requests and answers before anybody gets them",
         'a table such as { pool = "antivirus", reqmod = "/avscan", respmod = "/avscan" }',
         never_with=("redirect", "respond", "close"),
     )
-    cache: Cache | None = table_or_none(
-        Cache,
+    cache: CacheConfig | None = table_or_none(
+        CacheConfig,
         "without this table: nothing is stored. With it: answers are given out again, as they allow it themselves",
         "a table headed [route.cache]",
         never_with=("redirect", "respond", "close", "icap"),
@@ -157,8 +167,8 @@ class Route:
         TEXT, "", "who is told of its conversations: the name of a [tap.NAME]. Default: nobody", example="ids"
     )
 
-    waf: Waf | None = table_or_none(
-        Waf,
+    waf: WafConfig | None = table_or_none(
+        WafConfig,
         "without this table: nobody looks. With it: libmodsecurity does, by the Core Rule Set or rules of your own",
         'a table such as { mode = "block" }',
     )

@@ -111,7 +111,7 @@ _QUERY = PatternTable("names in the query", said.asked_name, said.query_patterns
 
 
 @dataclass(frozen=True, slots=True)
-class Match:
+class MatchConfig:
     """[route.match]: what a request must meet beyond host and path; all that is said, and by default nothing is."""
 
     glob: str | None = key(_GLOB, None, 'the whole path, in normal form; "*" stands for any text, slashes included')
@@ -151,7 +151,7 @@ class Match:
         return ", ".join(words)
 
 
-ANYTHING = Match()
+ANYTHING = MatchConfig()
 
 
 _COOKIE = Kind("name of a cookie", said.cookie_name, text_schema(_FIELD_NAME), examples=("shop", "site"))
@@ -159,7 +159,7 @@ _HEADER = Kind("header", said.asked_field, text_schema(_FIELD_NAME), examples=("
 
 
 @dataclass(frozen=True, slots=True)
-class SplitSticky:
+class SplitStickyConfig:
     """[route.sticky]: what keeps a client with the pool that a split gave it."""
 
     cookie: str = key(_COOKIE, "", "a cookie of ours with that name, which tells nobody which pool it is", example="shop")
@@ -180,7 +180,7 @@ def _has_body(respond: Any) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Respond:
+class RespondConfig:
     """A [route.respond] is a fixed answer."""
 
     status: int = key(whole(200, 599), 200, "of the answer", example=503)
@@ -192,7 +192,7 @@ _PREFIX = Kind("prefix", said.some_prefix, text_schema("^/[!-~]*$"), examples=("
 
 
 @dataclass(frozen=True, slots=True)
-class PathRules:
+class PathRulesConfig:
     """One prefix of a route's paths in place of another: without a slash at their end, "" where nothing is said."""
 
     strip: str = key(
@@ -224,7 +224,7 @@ class PathRules:
         return self.front != self.back
 
 
-AS_THEY_ARE = PathRules()
+AS_THEY_ARE = PathRulesConfig()
 
 
 DESTINATIONS = ("pool", "split", "redirect", "respond", "close")

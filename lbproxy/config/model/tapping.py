@@ -10,7 +10,7 @@ from lbproxy.config import header_values as said
 from lbproxy.config.atoms import GIB, KIB, MIB, Address, Network
 from lbproxy.config.key import key
 from lbproxy.config.kinds import FILE, NETWORK, Kind, ListOf, size, text_schema, whole
-from lbproxy.config.units import Refused, parse_network, parse_port_address, show
+from lbproxy.config.units import ValueRefused, parse_network, parse_port_address, show
 
 _BLANKED = Kind(
     "header", said.name_for(True, "take"), text_schema("^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$"), examples=("Authorization", "X-Key")
@@ -28,7 +28,7 @@ def _interface(value: object) -> str:
     if isinstance(value, str) and re.fullmatch(r"[0-9A-Za-z_.-]{1,15}", value, re.ASCII) and value not in (".", ".."):
         return value
     hint = "ip -brief link shows those that are here"
-    raise Refused(f'wanted the name of a network interface such as "tap0", got {show(value)}', hint)
+    raise ValueRefused(f'wanted the name of a network interface such as "tap0", got {show(value)}', hint)
 
 
 _LISTEN = Kind(
@@ -40,7 +40,7 @@ SECRETS = ("Authorization", "Proxy-Authorization", "Cookie", "Set-Cookie")
 
 
 @dataclass(frozen=True, slots=True)
-class Tap:
+class TapConfig:
     """[tap.NAME]: conversations of the routes that name it, as if they had gone over TCP in the clear."""
 
     folder: Path | None = key(

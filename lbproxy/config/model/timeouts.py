@@ -22,7 +22,7 @@ _REQUEST = (
 
 
 @dataclass(frozen=True, slots=True)
-class NearTimeouts:
+class NearTimeoutsConfig:
     """[pool.NAME.timeouts] or [route.timeouts], seconds; None: as the next wider table says. See Timeouts."""
 
     connect: float | None = key(_LIMITED, None, _CONNECT)
@@ -34,7 +34,7 @@ class NearTimeouts:
 
 
 @dataclass(frozen=True, slots=True)
-class Timeouts:
+class TimeoutsConfig:
     """[timeouts], seconds. The precedents are nginx's and HAProxy's documented examples; nothing waits without a limit."""
 
     handshake: float = key(_LIMITED, 5.0, "a client's TLS")
@@ -49,11 +49,11 @@ class Timeouts:
     request: float = key(_OR_NONE, 0.0, _REQUEST)
     proxy_header: float = key(_LIMITED, 3.0, "the PROXY header of a connection, where a listener has proxy_protocol")
 
-    def nearer(self, near: NearTimeouts) -> Timeouts:
+    def nearer(self, near: NearTimeoutsConfig) -> TimeoutsConfig:
         """These, and what a nearer table says in place of them."""
         said = {name: seconds for name in NEAR_TIMEOUTS if (seconds := getattr(near, name)) is not None}
         return replace(self, **said)
 
 
-NEAR_TIMEOUTS = tuple(each.name for each in fields(NearTimeouts))
+NEAR_TIMEOUTS = tuple(each.name for each in fields(NearTimeoutsConfig))
 """Those that pools and routes may have of their own: the others are over before a request has a route."""

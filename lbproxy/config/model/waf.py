@@ -26,7 +26,7 @@ TYPES = ("text/html", "text/plain", "text/xml", "application/json", "application
 
 
 @dataclass(frozen=True, slots=True)
-class Waf:
+class WafConfig:
     """[route.waf]: what libmodsecurity says of requests, and of answers, by the rules that it is given."""
 
     mode: str = key(

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 
 from lbproxy.config.acme_names import wanted
-from lbproxy.config.model import Acme, Authority, Config
+from lbproxy.config.model import AcmeConfig, AuthorityConfig, Config
 from lbproxy.config.model.acme import DNS, HTTP, MOST_NAMES
 from lbproxy.config.read import Context
 from lbproxy.config.tables import Report, Table
@@ -16,7 +16,7 @@ LIBRARIES = ("acme", "josepy")
 HINT = "pip install 'lbproxy[acme]'"
 
 
-def authority(table: Table, authority: Authority, context: Context) -> Authority:
+def authority(table: Table, authority: AuthorityConfig, context: Context) -> AuthorityConfig:
     """The keys of an authority, in [acme] and in [acme.fallback]."""
     for key, other in (("eab_key_id", "eab_key"), ("eab_key", "eab_key_id")):
         if key in table and other not in table:
@@ -24,7 +24,7 @@ def authority(table: Table, authority: Authority, context: Context) -> Authority
     return authority
 
 
-def acme(table: Table, acme: Acme, context: Context) -> Acme:
+def acme(table: Table, acme: AcmeConfig, context: Context) -> AcmeConfig:
     """[acme]"""
     if acme.challenge == DNS and not acme.dns_command:
         table.complain("challenge", "dns-01 needs a command that sets records", 'add dns_command = ["/usr/local/bin/acme-dns"]')

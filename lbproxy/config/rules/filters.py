@@ -7,11 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from lbproxy.config.model import AddressList, ClientLimit, Config, Network, Refuse, RouteFilters
+from lbproxy.config.model import AddressListConfig, ClientLimitConfig, Config, Network, RefuseConfig, RouteFiltersConfig
 from lbproxy.config.model.filters import MOST_BURST
 from lbproxy.config.read import Context, Passing
 from lbproxy.config.tables import Table
-from lbproxy.config.units import Refused, did_you_mean, parse_network
+from lbproxy.config.units import ValueRefused, did_you_mean, parse_network
 from lbproxy.errors import Complaint
 
 LIST_LIMIT = 16 * 1024 * 1024
@@ -23,7 +23,7 @@ _FAULTS_TOLD = 20
 # ---------------------------------------------------------------- addresses
 
 
-def addresses(table: Table, lists: AddressList, context: Context) -> AddressList:
+def addresses(table: Table, lists: AddressListConfig, context: Context) -> AddressListConfig:
     """allow, deny, allow_file and deny_file of a listener or a route. The files are read now."""
     allowed = _listed(table, "allow_file", lists.allow_file, context.passing)
     denied = _listed(table, "deny_file", lists.deny_file, context.passing)
@@ -71,7 +71,7 @@ def parse_list(source: str, text: str) -> tuple[tuple[Network, ...], list[Compla
             continue
         try:
             networks.append(parse_network(word))
-        except Refused as refused:
+        except ValueRefused as refused:
             complaints.append(Complaint(source, number, "", str(refused), refused.hint))
             if len(complaints) == _FAULTS_TOLD:
                 complaints.append(Complaint(source, number, "", "too many faults; the rest of the file was not looked at"))
@@ -93,7 +93,7 @@ OF_LISTENERS = _Words("connection_rate", "connection_burst")
 _OWN = _Words()
 
 
-def client_limit(table: Table, limit: ClientLimit, words: _Words = _OWN) -> None:
+def client_limit(table: Table, limit: ClientLimitConfig, words: _Words = _OWN) -> None:
     """What each client may do."""
     if words.burst in table and words.rate not in table:
         table.complain(words.burst, f'means nothing without "{words.rate}"', f'add {words.rate} = "20/s"')
@@ -114,7 +114,7 @@ def shared_limits(table: Table, config: Config, context: Context) -> Config:
 # ---------------------------------------------------------------- routes
 
 
-def route_filters(table: Table, filters: RouteFilters, context: Context) -> RouteFilters:
+def route_filters(table: Table, filters: RouteFiltersConfig, context: Context) -> RouteFiltersConfig:
     """What a route refuses."""
     client_limit(table, filters.limit)
     for name in filters.client_limits:
@@ -125,7 +125,7 @@ def route_filters(table: Table, filters: RouteFilters, context: Context) -> Rout
     return replace(filters, refuse=tuple(numbered))
 
 
-def refuse(table: Table, rule: Refuse, context: Context) -> Refuse:
+def refuse(table: Table, rule: RefuseConfig, context: Context) -> RefuseConfig:
     """[[route.refuse]]"""
     if "value" in table and "header" not in table:
         table.complain("value", 'means nothing without "header"', 'add header = "User-Agent"')

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from lbproxy.config.header_values import VARIABLE
-from lbproxy.config.model import Config, HeaderRules, Headers
+from lbproxy.config.model import Config, HeaderRulesConfig, HeadersConfig
 from lbproxy.config.read import Context
 from lbproxy.config.tables import Report, Table
 from lbproxy.errors import Complaint
@@ -15,7 +15,7 @@ CERTIFICATE_VARIABLES = {"client_cert", "client_fingerprint", "client_issuer", "
                          "client_san_dns", "client_san_email", "client_san_uri", "client_verify"}  # fmt: skip
 
 
-def header_rules(table: Table, rules: HeaderRules, context: Context) -> HeaderRules:
+def header_rules(table: Table, rules: HeaderRulesConfig, context: Context) -> HeaderRulesConfig:
     """request_headers or response_headers"""
     set_names = {name.lower() for name, _ in rules.set}
     for index, name in enumerate(rules.remove):
@@ -25,7 +25,7 @@ def header_rules(table: Table, rules: HeaderRules, context: Context) -> HeaderRu
     return rules
 
 
-def _texts(rules: HeaderRules) -> list[str]:
+def _texts(rules: HeaderRulesConfig) -> list[str]:
     return [*(value for _, value in (*rules.set, *rules.add)), *(new for _, _, new in rules.replace)]
 
 
@@ -34,8 +34,8 @@ class _Rules(NamedTuple):
 
     where: str
     line: int
-    headers: Headers
-    words: list[Headers]
+    headers: HeadersConfig
+    words: list[HeadersConfig]
     """What request_id and trace say wherever these rules hold; empty: nowhere."""
     inspects: bool
     """Steps of a route where they hold may find out who the client is."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from lbproxy.config.model import Health
+from lbproxy.config.model import HealthConfig
 from lbproxy.config.model.health import TYPES
 from lbproxy.config.tables import Table
 
 _ONLY_HTTP = ("method", "path", "host", "expect", "body", "headers")
 
 
-def settled(table: Table, health: Health, *, tls: bool) -> Health:
+def settled(table: Table, health: HealthConfig, *, tls: bool) -> HealthConfig:
     """`tls`: the pool re-encrypts, and so does its check unless told otherwise: where a handshake fails, every request does. The
     intervals that are not given follow the one that is, in the proportion of the defaults."""
     if tls and "type" not in table:
@@ -35,11 +35,11 @@ def settled(table: Table, health: Health, *, tls: bool) -> Health:
 
 def fast_interval(interval: float) -> float:
     """Seconds between checks while a verdict is changing: half, and never more than a second."""
-    default = Health()
+    default = HealthConfig()
     return min(round(interval * default.fast_interval / default.interval, 3) or interval, default.fast_interval)
 
 
 def down_interval(interval: float) -> float:
     """Seconds between checks of a backend that is down: more, but not above five seconds unless all intervals are."""
-    default = Health()
+    default = HealthConfig()
     return max(interval, min(round(interval * default.down_interval / default.interval, 3), default.down_interval))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from lbproxy.config.model import Authorize, Icap, Mirror
+from lbproxy.config.model import AuthorizeConfig, IcapConfig, MirrorConfig
 from lbproxy.config.read import Context
 from lbproxy.config.tables import Table
 from lbproxy.config.units import did_you_mean
 
 
-def authorize(table: Table, settings: Authorize, context: Context) -> Authorize:
+def authorize(table: Table, settings: AuthorizeConfig, context: Context) -> AuthorizeConfig:
     """[route.authorize]"""
     asked_pool(table, settings.pool, context)
     if ("cache" in table and settings.cache) and not settings.cache_by:
@@ -19,13 +19,13 @@ def authorize(table: Table, settings: Authorize, context: Context) -> Authorize:
     return settings
 
 
-def mirror(table: Table, settings: Mirror, context: Context) -> Mirror:
+def mirror(table: Table, settings: MirrorConfig, context: Context) -> MirrorConfig:
     """[route.mirror]"""
     asked_pool(table, settings.pool, context)
     return settings
 
 
-def icap(table: Table, settings: Icap, context: Context) -> Icap:
+def icap(table: Table, settings: IcapConfig, context: Context) -> IcapConfig:
     """[route.icap]"""
     asked_pool(table, settings.pool, context)
     if settings.stream_after > settings.max_body:

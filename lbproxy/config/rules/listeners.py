@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from lbproxy.config.certificate_folder import CONTAINERS, FolderContents, pairs_in
-from lbproxy.config.model import Certificate, Listen, ListenTls, NameTls
+from lbproxy.config.model import CertificateConfig, ListenConfig, ListenTlsConfig, NameTlsConfig
 from lbproxy.config.read import Context, Passing
 from lbproxy.config.rules.filters import OF_LISTENERS, client_limit
 from lbproxy.config.tables import Table
 from lbproxy.config.units import did_you_mean
 
 
-def listener(table: Table, listen: Listen, context: Context) -> Listen:
+def listener(table: Table, listen: ListenConfig, context: Context) -> ListenConfig:
     """[[listen]]"""
     if listen.address is not None and not listen.address.path:  # None where it is missing
         for key in ("mode", "owner", "group"):
@@ -36,7 +36,7 @@ def listener(table: Table, listen: Listen, context: Context) -> Listen:
     return replace(listen, line=line, listed=found.pairs, left_out=found.odd)
 
 
-def _passed(table: Table, listen: Listen, pools: Sequence[str], has_certificates: bool) -> None:
+def _passed(table: Table, listen: ListenConfig, pools: Sequence[str], has_certificates: bool) -> None:
     """Pools that there are; and what means nothing where nobody decrypts."""
     for name, pool in listen.passthrough:
         if pool not in pools:
@@ -53,7 +53,7 @@ def _passed(table: Table, listen: Listen, pools: Sequence[str], has_certificates
         table.complain("protocols", "a listener without certificates decrypts nothing", hint)
 
 
-def certificate(table: Table, pair: Certificate, context: Context) -> Certificate:
+def certificate(table: Table, pair: CertificateConfig, context: Context) -> CertificateConfig:
     """One of a listener's certificates: a PKCS #12 file is both halves."""
     if "key" in table:
         return pair
@@ -63,7 +63,7 @@ def certificate(table: Table, pair: Certificate, context: Context) -> Certificat
     return pair
 
 
-def _in_folder(table: Table, listen: Listen, passing: Passing) -> FolderContents:
+def _in_folder(table: Table, listen: ListenConfig, passing: Passing) -> FolderContents:
     """What is in the folder now."""
     folder = listen.folder
     if folder is None:
@@ -82,13 +82,13 @@ def _in_folder(table: Table, listen: Listen, passing: Passing) -> FolderContents
     return FolderContents()
 
 
-def name_tls(table: Table, tls: NameTls, context: Context) -> NameTls:
+def name_tls(table: Table, tls: NameTlsConfig, context: Context) -> NameTlsConfig:
     """What is different for some names."""
     _asked_of_clients(table, tls)
     return tls
 
 
-def _asked_of_clients(table: Table, tls: ListenTls | NameTls) -> None:
+def _asked_of_clients(table: Table, tls: ListenTlsConfig | NameTlsConfig) -> None:
     if tls.client_auth != "none" and "client_ca" not in table:
         table.complain("client_auth", "clients' certificates cannot be checked without client_ca", 'add client_ca = "ca.pem"')
     if "client_ca" in table and "client_auth" not in table:
@@ -98,7 +98,7 @@ def _asked_of_clients(table: Table, tls: ListenTls | NameTls) -> None:
             table.complain(key, "no client is asked for a certificate here", 'add client_auth = "required", and client_ca')
 
 
-def tls(table: Table, tls: ListenTls, context: Context) -> ListenTls:
+def tls(table: Table, tls: ListenTlsConfig, context: Context) -> ListenTlsConfig:
     """A listener's tls."""
     _asked_of_clients(table, tls)
     seen: set[str] = set()

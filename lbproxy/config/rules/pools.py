@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from lbproxy.config.model import Backend, Health, Pool, PoolTls
+from lbproxy.config.model import BackendConfig, HealthConfig, PoolConfig, PoolTlsConfig
 from lbproxy.config.read import Context
 from lbproxy.config.rules.health import settled
 from lbproxy.config.tables import Table
 
 
-def pool(table: Table, pool: Pool, context: Context) -> Pool:
+def pool(table: Table, pool: PoolConfig, context: Context) -> PoolConfig:
     """[pool.NAME]"""
     if table.value("backends") in (None, []):
         table.complain("backends" if "backends" in table else "", "the pool has no backends", 'add backends = ["10.0.0.1:8080"]')
@@ -27,7 +27,7 @@ def pool(table: Table, pool: Pool, context: Context) -> Pool:
     return replace(pool, health=health)
 
 
-def _check_unix(table: Table, backends: tuple[Backend, ...], tls: PoolTls | None, health: Health) -> None:
+def _check_unix(table: Table, backends: tuple[BackendConfig, ...], tls: PoolTlsConfig | None, health: HealthConfig) -> None:
     """What a Unix socket does not have: a name to verify, and ports."""
     first = next((backend.address for backend in backends if backend.address.path), None)
     if first is None:
@@ -39,7 +39,7 @@ def _check_unix(table: Table, backends: tuple[Backend, ...], tls: PoolTls | None
         table.report.complain((*table.at("health"), "port"), f"{first} has no port beside it", "put it into a pool of its own")
 
 
-def backend(table: Table, backend: Backend, context: Context) -> Backend:
+def backend(table: Table, backend: BackendConfig, context: Context) -> BackendConfig:
     """The long form of a backend."""
     if not backend.backup:
         return backend
@@ -48,7 +48,7 @@ def backend(table: Table, backend: Backend, context: Context) -> Backend:
     return replace(backend, tier=1, backup=False)
 
 
-def tls(table: Table, tls: PoolTls, context: Context) -> PoolTls:
+def tls(table: Table, tls: PoolTlsConfig, context: Context) -> PoolTlsConfig:
     """A pool's tls."""
     if tls.min_version == "1.3" and tls.ciphers is not None:
         table.complain("ciphers", "means nothing to TLS 1.3, and nothing older is spoken", "leave it out, or lower min_version")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from lbproxy.config.key import shape_of
-from lbproxy.config.model import Config, Limits, Process, Timeouts
+from lbproxy.config.model import Config, LimitsConfig, ProcessConfig, TimeoutsConfig
 from lbproxy.config.read import Context
 from lbproxy.config.tables import Table
 from lbproxy.config.units import format_duration, format_size
@@ -20,7 +20,7 @@ def belongs_in(key: str) -> str:
     return f"it belongs in [{homes[0]}]" if len(homes) == 1 else ""
 
 
-def proxy(table: Table, proxy: Process, context: Context) -> Process:
+def proxy(table: Table, proxy: ProcessConfig, context: Context) -> ProcessConfig:
     """[proxy]"""
     if 0 < proxy.worker_memory_hard < proxy.worker_memory:
         soft, hard = format_size(proxy.worker_memory), format_size(proxy.worker_memory_hard)
@@ -29,7 +29,7 @@ def proxy(table: Table, proxy: Process, context: Context) -> Process:
     return _within_the_drain(table, proxy) if proxy.idle_grace > proxy.drain_timeout else proxy
 
 
-def _within_the_drain(table: Table, proxy: Process) -> Process:
+def _within_the_drain(table: Table, proxy: ProcessConfig) -> ProcessConfig:
     """Nothing outlives the drain. Who wrote the grace is told; the default gives way to a short drain_timeout without a word."""
     if "idle_grace" in table:
         grace, drain = format_duration(proxy.idle_grace), format_duration(proxy.drain_timeout)
@@ -37,7 +37,7 @@ def _within_the_drain(table: Table, proxy: Process) -> Process:
     return replace(proxy, idle_grace=proxy.drain_timeout)
 
 
-def limits(table: Table, limits: Limits, context: Context) -> Limits:
+def limits(table: Table, limits: LimitsConfig, context: Context) -> LimitsConfig:
     """[limits]"""
     if limits.request_line > limits.head:
         message = f"wanted at most the {limits.head} bytes of limits.head, got {limits.request_line} bytes"
@@ -47,4 +47,4 @@ def limits(table: Table, limits: Limits, context: Context) -> Limits:
 
 def over_before(key: str) -> str:
     """The hint for a key that stands among the timeouts of a pool or a route."""
-    return "it belongs in [timeouts]: it is over before a request has a route" if key in shape_of(Timeouts).names() else ""
+    return "it belongs in [timeouts]: it is over before a request has a route" if key in shape_of(TimeoutsConfig).names() else ""

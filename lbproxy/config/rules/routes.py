@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lbproxy.coders import BROTLI, maker
-from lbproxy.config.model import Compress, Match, Respond, Route
+from lbproxy.config.model import CompressConfig, MatchConfig, RespondConfig, RouteConfig
 from lbproxy.config.model.routing import DESTINATIONS
 from lbproxy.config.read import Context
 from lbproxy.config.route_values import BODILESS
@@ -11,7 +11,7 @@ from lbproxy.config.tables import Table
 from lbproxy.config.units import did_you_mean
 
 
-def route(table: Table, route: Route, context: Context) -> Route:
+def route(table: Table, route: RouteConfig, context: Context) -> RouteConfig:
     """[[route]]"""
     _one_destination(table, route, list(context.pools))
     if route.merge_slashes and route.raw_path:
@@ -39,7 +39,7 @@ def route(table: Table, route: Route, context: Context) -> Route:
     return route
 
 
-def match(table: Table, match: Match, context: Context) -> Match:
+def match(table: Table, match: MatchConfig, context: Context) -> MatchConfig:
     """[route.match]"""
     if match.exact is not None:
         for key in ("glob", "regex"):
@@ -48,7 +48,7 @@ def match(table: Table, match: Match, context: Context) -> Match:
     return match
 
 
-def respond(table: Table, respond: Respond, context: Context) -> Respond:
+def respond(table: Table, respond: RespondConfig, context: Context) -> RespondConfig:
     """[route.respond]"""
     if respond.status in BODILESS and respond.body:
         table.complain("body", f"an answer of {respond.status} has no body (RFC 9110 15)", "take it out, or answer 200")
@@ -57,7 +57,7 @@ def respond(table: Table, respond: Respond, context: Context) -> Respond:
     return respond
 
 
-def compress(table: Table, compress: Compress, context: Context) -> Compress:
+def compress(table: Table, compress: CompressConfig, context: Context) -> CompressConfig:
     """[route.compress]"""
     for coding in compress.codings:
         if compress.codings.count(coding) > 1:
@@ -67,7 +67,7 @@ def compress(table: Table, compress: Compress, context: Context) -> Compress:
     return compress
 
 
-def _one_destination(table: Table, route: Route, pools: list[str]) -> None:
+def _one_destination(table: Table, route: RouteConfig, pools: list[str]) -> None:
     """Exactly one; and pools that there are."""
     found = [key for key in DESTINATIONS if key in table and table.value(key) is not False]
     if not found:
@@ -91,7 +91,7 @@ def _one_destination(table: Table, route: Route, pools: list[str]) -> None:
         table.complain("status", "means nothing without redirect", hint)
 
 
-def _paths(table: Table, route: Route) -> None:
+def _paths(table: Table, route: RouteConfig) -> None:
     """Path, and what match says of paths: nobody asks for what fits one of them and not the other."""
     if route.match.exact is not None and route.path != "/":
         table.complain("path", "match.exact says the whole path already", "take one of them out")
@@ -111,7 +111,7 @@ def _may_begin(front: str, path: str) -> bool:
     return path.startswith(front)
 
 
-def _prefixes(table: Table, route: Route) -> None:
+def _prefixes(table: Table, route: RouteConfig) -> None:
     """strip_prefix and its kin."""
     said = [key for key in ("strip_prefix", "add_prefix", "replace_prefix") if key in table]
     if not said:

@@ -95,7 +95,7 @@ def _tags(said: bytes) -> set[bytes]:
     return found
 
 
-class Wants(IntEnum):
+class BodyWanted(IntEnum):
     """How much of a whole answer a request asks for."""
 
     WHOLE = 0
@@ -104,17 +104,17 @@ class Wants(IntEnum):
     """There is no such part."""
 
 
-class Part(NamedTuple):
-    wants: Wants
+class RangePart(NamedTuple):
+    wants: BodyWanted
     first: int = 0
     last: int = -1
     """Both included."""
 
 
-_WHOLE = Part(Wants.WHOLE)
+_WHOLE = RangePart(BodyWanted.WHOLE)
 
 
-def part_of(request: RequestHead, answer: ResponseHead, length: int, now: float) -> Part:
+def part_of(request: RequestHead, answer: ResponseHead, length: int, now: float) -> RangePart:
     """What a Range asks for of `length` bytes (RFC 9110 14.2). What is no range of bytes, or more than one, gets all."""
     if answer.status != 200 or request.method != b"GET" or b"\r\nrange:" not in request.lowered:
         return _WHOLE
@@ -131,13 +131,13 @@ def part_of(request: RequestHead, answer: ResponseHead, length: int, now: float)
         return _WHOLE
     found = sorted(each for each in read if each is not None and each[0] <= each[1])
     if not found:
-        return Part(Wants.NOTHING)
+        return RangePart(BodyWanted.NOTHING)
     first, last = found[0]
     for begin, end in found[1:]:
         if begin > last + 1:
             return _WHOLE  # several parts, and whoever asks for them has to take all
         last = max(last, end)
-    return Part(Wants.PART, first, last)
+    return RangePart(BodyWanted.PART, first, last)
 
 
 def _read(text: bytes, length: int) -> tuple[int, int] | None:

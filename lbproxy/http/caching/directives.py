@@ -38,7 +38,7 @@ class Directives(Protocol):
         """Its argument; None: it is not there."""
 
 
-class Control:
+class CacheControl:
     """Cache-Control, of a request or an answer."""
 
     __slots__ = ("_said",)
@@ -114,11 +114,11 @@ class Targeted:
         return min(said, MOST_SECONDS) if isinstance(said, int) and said is not True and said >= 0 else 0
 
 
-def of_request(head: RequestHead) -> Control:
+def of_request(head: RequestHead) -> CacheControl:
     """Nothing else said, Pragma counts (RFC 9111 5.4)."""
-    found = Control(values(head, b"cache-control"))
+    found = CacheControl(values(head, b"cache-control"))
     if not found and any(b"no-cache" in each.lower() for each in values(head, b"pragma")):
-        return Control((b"no-cache",))
+        return CacheControl((b"no-cache",))
     return found
 
 
@@ -129,4 +129,4 @@ def of_answer(head: ResponseHead) -> tuple[Directives, bool]:
             said = dictionary(b", ".join(values(head, name)))
             if said:
                 return Targeted(said), True
-    return Control(values(head, b"cache-control")), False
+    return CacheControl(values(head, b"cache-control")), False

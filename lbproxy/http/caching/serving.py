@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import IntEnum
 
 from lbproxy.http.caching.directives import of_request
-from lbproxy.http.caching.storing import Kept
+from lbproxy.http.caching.storing import StorableAnswer
 from lbproxy.http.message import NO_BODY, RequestHead
 
 _OVERRIDES = (b"\r\nx-http-method-override:", b"\r\nx-http-method:", b"\r\nx-method-override:")
@@ -37,7 +37,7 @@ def unsafe(request: RequestHead) -> bool:
     return request.method not in _SAFE
 
 
-def use_of(kept: Kept, request: RequestHead, personal: bool, now: float, respects: bool) -> Use:
+def use_of(kept: StorableAnswer, request: RequestHead, personal: bool, now: float, respects: bool) -> Use:
     """`personal`: it is some user's; `now`: monotonic; `respects`: what the client says of caching counts."""
     if personal and not kept.for_anybody:
         return Use.NONE
@@ -49,7 +49,7 @@ def use_of(kept: Kept, request: RequestHead, personal: bool, now: float, respect
     return Use.STALE if now < life.stale_until else Use.VALIDATE
 
 
-def _wants_anew(kept: Kept, request: RequestHead, now: float) -> bool:
+def _wants_anew(kept: StorableAnswer, request: RequestHead, now: float) -> bool:
     """RFC 9111 5.2.1; 8246 2: a reload by max-age=0 gets what never changes as it is, one by no-cache does not."""
     said = of_request(request)
     if not said:

@@ -6,7 +6,7 @@ import struct
 from typing import NamedTuple
 
 from lbproxy.http.caching.lifetime import Lifetime
-from lbproxy.http.caching.storing import Kept
+from lbproxy.http.caching.storing import StorableAnswer
 from lbproxy.http.caching.variants import CODING, CODINGS, KEY_BYTES, MOST_VARIANTS
 
 _ANSWER, _FORK = b"A", b"F"
@@ -18,7 +18,7 @@ _FOR_ANYBODY, _IMMUTABLE, _CODED = 1, 2, 4
 class StoredAnswer(NamedTuple):
     """One answer, but for its body."""
 
-    kept: Kept
+    kept: StorableAnswer
     head: bytes
     """See heads.stored."""
 
@@ -59,7 +59,7 @@ def read(written: bytes) -> StoredAnswer | Fork | None:
     if kind == _ANSWER and len(rest) > _LIFE.size:
         flags = rest[_LIFE.size]
         said = (bool(flags & flag) for flag in (_FOR_ANYBODY, _IMMUTABLE, _CODED))
-        kept = Kept(Lifetime(*_LIFE.unpack_from(rest)), (), *said)
+        kept = StorableAnswer(Lifetime(*_LIFE.unpack_from(rest)), (), *said)
         return StoredAnswer(kept, rest[_LIFE.size + 1 :])
     if kind == _FORK:
         at = rest.rfind(b"\n")

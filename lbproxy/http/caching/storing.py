@@ -19,7 +19,7 @@ _UNDERSTOOD = frozenset({200, 203, 204, 300, 301, 302, 303, 307, 308, 404, 405, 
 _NEVER = frozenset({206, 304})  # parts, and what stands for another answer
 
 
-class Kept(NamedTuple):
+class StorableAnswer(NamedTuple):
     """An answer that may be stored."""
 
     lifetime: Lifetime
@@ -33,7 +33,7 @@ class Kept(NamedTuple):
     """It was compressed here."""
 
 
-Verdict = Kept | str
+Verdict = StorableAnswer | str
 """Or why it is not stored, in a word."""
 
 
@@ -67,7 +67,7 @@ def judge(request: RequestHead, personal: bool, answer: ResponseHead, at: Arriva
     lifetime = lifetime_of(answer, said, targeted, at, defaults)
     if max(lifetime.fresh_until, lifetime.stale_until, lifetime.error_until) <= at.came and not validators(answer):
         return "stale"
-    return Kept(lifetime, names, for_anybody, said.has(b"immutable"))
+    return StorableAnswer(lifetime, names, for_anybody, said.has(b"immutable"))
 
 
 def _forbidden(answer: ResponseHead, said: Directives) -> str:

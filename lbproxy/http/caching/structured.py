@@ -22,7 +22,7 @@ class _Malformed(Exception):
     """It is no structured field."""
 
 
-class _Reader:
+class _FieldReader:
     """A place in the text of one field, from which things are read."""
 
     def __init__(self, text: bytes) -> None:
@@ -84,7 +84,7 @@ class _Reader:
 
 def dictionary(text: bytes) -> dict[bytes, Item] | None:
     """By key; of two that are the same the last counts (RFC 8941 3.2). None: it is none."""
-    reader = _Reader(text)
+    reader = _FieldReader(text)
     found: dict[bytes, Item] = {}
     try:
         while reader.at < len(reader.text):

@@ -32,7 +32,7 @@ _CODING = re.compile(rb"\r\ntransfer-encoding:[ \t]*(\S[^\r]*)\r\n", re.IGNORECA
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,15})[ \t]*\r\n", re.IGNORECASE)
 
 
-class BadAnswer(ValueError):
+class BadHealthAnswer(ValueError):
     """What came is no HTTP/1 response; the text says what was wrong and shows nothing of it, because it is foreign bytes."""
 
 
@@ -48,7 +48,7 @@ def request(method: str, path: str, host: str, headers: Iterable[tuple[str, str]
 
 
 def final_status(answer: bytes) -> int | None:
-    """The status of the final response at the start of `answer`, None while more is needed. Raises BadAnswer.
+    """The status of the final response at the start of `answer`, None while more is needed. Raises BadHealthAnswer.
 
     Interim responses (1xx, RFC 9110 section 15.2) are stepped over; 101 is not one here, nobody asked for an upgrade.
     """
@@ -60,12 +60,12 @@ def final_status(answer: bytes) -> int | None:
             return None
         line = _STATUS_LINE.fullmatch(answer, at, line_end + 1)
         if line is None:
-            raise BadAnswer("no HTTP/1 status line")
+            raise BadHealthAnswer("no HTTP/1 status line")
         status = int(line[1])
         if status >= 200:
             return status
         if status == 101:
-            raise BadAnswer("switched protocols unasked")
+            raise BadHealthAnswer("switched protocols unasked")
         head_end = answer.find(b"\r\n\r\n", at)
         if head_end < 0:
             _still_plausible(answer, at)
@@ -82,9 +82,9 @@ def _still_plausible(answer: bytes, at: int) -> None:
     """Give up early on what can no longer become a status line: a TLS alert, an SSH banner, endless bytes."""
     begun = answer[at : at + 7]
     if begun != b"HTTP/1."[: len(begun)]:
-        raise BadAnswer("no HTTP/1 status line")
+        raise BadHealthAnswer("no HTTP/1 status line")
     if len(answer) > MAX_ANSWER or (b"\n" not in answer[at:] and len(answer) - at > _LONGEST_LINE):
-        raise BadAnswer("no end of the response head in sight")
+        raise BadHealthAnswer("no end of the response head in sight")
 
 
 def with_crlf(answer: bytes) -> tuple[bytes, bool]:
@@ -96,7 +96,7 @@ def with_crlf(answer: bytes) -> tuple[bytes, bool]:
         heads += head.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
         at += len(head)
         if len(heads) > _HEAD_LIMIT:
-            raise BadAnswer("no end of the response head in sight")
+            raise BadHealthAnswer("no end of the response head in sight")
         if end is None or not _interim(head):
             return heads + answer[at:], end is not None
 
@@ -123,7 +123,7 @@ class BodySearch:
         self._in_body = False
 
     def feed(self, data: bytes) -> bool | None:
-        """Take the next bytes of the answer. Raises BadAnswer."""
+        """Take the next bytes of the answer. Raises BadHealthAnswer."""
         if not self._in_body:
             self._head += data
             if not self._enter():
@@ -135,9 +135,9 @@ class BodySearch:
         return False if over or len(self._body) >= BODY_LIMIT else None
 
     def ended(self) -> bool:
-        """The connection ended. True when that was the body's own end and the text stood in it; raises BadAnswer when it is cut."""
+        """The connection ended. True when that was the body's own end and the text stood in it; raises BadHealthAnswer when cut."""
         if not self._in_body or self._chunks is not None or self._length >= 0:
-            raise BadAnswer("closed in the middle of the response")
+            raise BadHealthAnswer("closed in the middle of the response")
         return self._wanted in self._body[:BODY_LIMIT]
 
     def _enter(self) -> bool:
@@ -153,7 +153,7 @@ class BodySearch:
             self._in_body = True
             return True
         if len(self._head) > _HEAD_LIMIT:
-            raise BadAnswer("no end of the response head in sight")
+            raise BadHealthAnswer("no end of the response head in sight")
         return False
 
     def _take(self, data: bytes) -> bool:
@@ -162,7 +162,7 @@ class BodySearch:
             try:
                 self._body += self._chunks.feed(data)
             except ChunkError as error:
-                raise BadAnswer(f"a broken chunk: {error}") from None
+                raise BadHealthAnswer(f"a broken chunk: {error}") from None
             return self._chunks.done
         self._body += data
         if 0 <= self._length <= len(self._body):

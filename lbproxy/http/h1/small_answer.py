@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lbproxy.errors import RefusedAnswer
 from lbproxy.http.h1.chunks import LENIENT, ChunkDecoder, ChunkError
-from lbproxy.http.h1.health_check import BadAnswer
+from lbproxy.http.h1.health_check import BadHealthAnswer
 from lbproxy.http.h1.response import parse_response
 from lbproxy.http.message import CHUNKED, NO_BODY, UNTIL_CLOSE, ResponseHead
 
@@ -25,7 +25,7 @@ class SmallAnswer:
         self.body = b""
 
     def feed(self, data: bytes) -> bool:
-        """Whether that was all of it. Raises BadAnswer."""
+        """Whether that was all of it. Raises BadHealthAnswer."""
         if self.head is None:
             self._came += data
             if not self._enter():
@@ -34,9 +34,9 @@ class SmallAnswer:
         return self._take(data)
 
     def ended(self) -> None:
-        """The connection has ended. Raises BadAnswer when that is not the answer's own end."""
+        """The connection has ended. Raises BadHealthAnswer when that is not the answer's own end."""
         if self.head is None or self.head.body != UNTIL_CLOSE:
-            raise BadAnswer("closed in the middle of the answer" if self.head or self._came else "closed without an answer")
+            raise BadHealthAnswer("closed in the middle of the answer" if self.head or self._came else "closed without an answer")
 
     def _enter(self) -> bool:
         while (end := self._came.find(b"\r\n\r\n")) >= 0:
@@ -44,15 +44,15 @@ class SmallAnswer:
             try:
                 parsed = parse_response(head, b"GET", MOST_FIELDS)
             except RefusedAnswer as error:
-                raise BadAnswer(str(error)) from None
+                raise BadHealthAnswer(str(error)) from None
             if parsed.status >= 200:
                 self.head = parsed
                 self._chunks = ChunkDecoder(LENIENT) if parsed.body == CHUNKED else None
                 return True
             if parsed.status == 101:
-                raise BadAnswer("switched protocols unasked")
+                raise BadHealthAnswer("switched protocols unasked")
         if len(self._came) > MOST_HEAD:
-            raise BadAnswer("no end of the answer's head in sight")
+            raise BadHealthAnswer("no end of the answer's head in sight")
         return False
 
     def _take(self, data: bytes) -> bool:
@@ -64,10 +64,10 @@ class SmallAnswer:
             try:
                 data = self._chunks.feed(data)
             except ChunkError as error:
-                raise BadAnswer(f"a broken chunk: {error}") from None
+                raise BadHealthAnswer(f"a broken chunk: {error}") from None
         self.body += data
         if head.body > 0:
             self.body = self.body[: head.body]
         if max(len(self.body), head.body) > self._most:
-            raise BadAnswer(f"longer than {self._most} bytes")
+            raise BadHealthAnswer(f"longer than {self._most} bytes")
         return self._chunks.done if self._chunks is not None else len(self.body) == head.body

@@ -6,7 +6,7 @@ from lbproxy.http.h2.nghttp2 cimport make_session
 from lbproxy.http.h2.session cimport Receiver, Session
 
 
-cdef class Engine:
+cdef class H2Engine:
     cdef bytes _farewell
     cdef Receiver _receiver
     cdef Session _session

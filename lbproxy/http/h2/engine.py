@@ -26,13 +26,13 @@ from lbproxy.http.h2.bounds import USUAL, Bounds
 from lbproxy.http.h2.nghttp2 import make_session
 from lbproxy.http.h2.offered import MISSING
 from lbproxy.http.h2.session import Receiver
-from lbproxy.http.h2.vocabulary import Code, Failure, Field
+from lbproxy.http.h2.vocabulary import Failure, Field, H2Code
 
 if not MISSING:
     import ngh2
 
 
-class Engine:
+class H2Engine:
     """One connection, of either side. After `failure` or `over` it does nothing more."""
 
     __slots__ = ("_farewell", "_receiver", "_session", "failure", "over")
@@ -193,10 +193,10 @@ def goaway_frame(last: int, code: int) -> bytes:
 
 
 _REASONS: dict[int, str] = {
-    Code.FLOW_CONTROL_ERROR: "h2_flow_control",
-    Code.FRAME_SIZE_ERROR: "h2_frame_size",
-    Code.COMPRESSION_ERROR: "h2_compression",
-    Code.ENHANCE_YOUR_CALM: "h2_glitches",
-    Code.STREAM_CLOSED: "h2_stream_closed",
+    H2Code.FLOW_CONTROL_ERROR: "h2_flow_control",
+    H2Code.FRAME_SIZE_ERROR: "h2_frame_size",
+    H2Code.COMPRESSION_ERROR: "h2_compression",
+    H2Code.ENHANCE_YOUR_CALM: "h2_glitches",
+    H2Code.STREAM_CLOSED: "h2_stream_closed",
 }
 """Words for what libnghttp2 ends a connection for; "h2_protocol" for all else."""

@@ -25,7 +25,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from lbproxy.http.h2.vocabulary import Code, Failure
+from lbproxy.http.h2.vocabulary import Failure, H2Code
 
 
 class Limit(NamedTuple):
@@ -98,7 +98,7 @@ class Floods:
         if self._left is _ALL_LEFT:
             self._left = {}
         self._left[kind] = (left, now)
-        return Failure(Code.ENHANCE_YOUR_CALM, kind) if left < 0 else None
+        return Failure(H2Code.ENHANCE_YOUR_CALM, kind) if left < 0 else None
 
     def watches(self) -> bool:
         """Something was noted that can be earned."""
@@ -131,6 +131,6 @@ class Floods:
         failure = self.note("h2_resets", now, count)
         if failure is None and self._requests >= AMONG:
             if self._resets > SHARE * self._requests:
-                return Failure(Code.ENHANCE_YOUR_CALM, "h2_reset_share")
+                return Failure(H2Code.ENHANCE_YOUR_CALM, "h2_reset_share")
             self._requests, self._resets = self._requests // 2, self._resets // 2  # what was long ago counts less
         return failure

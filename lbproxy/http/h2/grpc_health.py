@@ -15,7 +15,7 @@ MOST = 1024
 _VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
 
 
-class Serving(IntEnum):
+class ServingStatus(IntEnum):
     """What a server says, as ServingStatus of HealthCheckResponse has it."""
 
     UNKNOWN = 0
@@ -31,7 +31,7 @@ def question(service: str) -> bytes:
     return b"\0" + len(message).to_bytes(4, "big") + message
 
 
-def answered(body: bytes) -> Serving | None:
+def answered(body: bytes) -> ServingStatus | None:
     """What a whole body says; None when it is no such message. Fields that are not known are stepped over."""
     if body[:1] != b"\0" or int.from_bytes(body[1:5], "big") != len(body) - 5 or len(body) > MOST:
         return None
@@ -44,7 +44,7 @@ def answered(body: bytes) -> Serving | None:
             at = _after(message, at, tag & 7)
         if at < 0 or at > len(message):
             return None
-    return Serving(status) if status in list(Serving) else Serving.UNKNOWN
+    return ServingStatus(status) if status in list(ServingStatus) else ServingStatus.UNKNOWN
 
 
 def _after(message: bytes, at: int, kind: int) -> int:

@@ -6,9 +6,9 @@ send is bounded as it is for requests, and more than the first BODY_LIMIT bytes 
 
 from __future__ import annotations
 
-from lbproxy.http.h1.health_check import BODY_LIMIT, BadAnswer
+from lbproxy.http.h1.health_check import BODY_LIMIT, BadHealthAnswer
 from lbproxy.http.h2.bounds import Bounds
-from lbproxy.http.h2.engine import Engine
+from lbproxy.http.h2.engine import H2Engine
 from lbproxy.http.h2.session import Receiver
 from lbproxy.http.h2.vocabulary import Fields
 
@@ -21,7 +21,7 @@ class H2Check(Receiver):
 
     def __init__(self, fields: Fields, body: bytes = b"") -> None:
         """A request with these fields, pseudo-fields first."""
-        self._engine = Engine(self, server=False, bounds=Bounds(streams=1))
+        self._engine = H2Engine(self, server=False, bounds=Bounds(streams=1))
         self._stream = self._engine.request(fields, not body)
         if body:
             self._engine.send(self._stream, body, True)
@@ -36,7 +36,7 @@ class H2Check(Receiver):
         """There is no more of it that is looked at."""
 
     def output(self) -> bytes:
-        """What is to be sent now. Raises BadAnswer."""
+        """What is to be sent now. Raises BadHealthAnswer."""
         sent = b""
         while data := self._engine.output(BODY_LIMIT):
             sent += data
@@ -50,16 +50,16 @@ class H2Check(Receiver):
         return self.output()
 
     def receive(self, data: bytes) -> None:
-        """What came. Raises BadAnswer."""
+        """What came. Raises BadHealthAnswer."""
         self._came += len(data)
         self._engine.receive(data)
         self._judge()
         if self._came > BYTES and not self.ended:
-            raise BadAnswer("no end of the answer in sight")
+            raise BadHealthAnswer("no end of the answer in sight")
 
     def _judge(self) -> None:
         if self._engine.failure is not None and not self.ended:
-            raise BadAnswer("no HTTP/2" if not self.status else f"a broken answer: {self._engine.failure.reason}")
+            raise BadHealthAnswer("no HTTP/2" if not self.status else f"a broken answer: {self._engine.failure.reason}")
 
     # ---------------------------------------------------------------- what the engine tells
 
@@ -83,9 +83,9 @@ class H2Check(Receiver):
     def on_closed(self, stream: int, code: int) -> None:
         """See Receiver."""
         if not self.ended:
-            raise BadAnswer(f"the stream was reset with code {code}")
+            raise BadHealthAnswer(f"the stream was reset with code {code}")
 
     def on_goaway(self, last: int, code: int) -> None:
         """See Receiver."""
         if last < self._stream:
-            raise BadAnswer(f"goodbye with code {code}")
+            raise BadHealthAnswer(f"goodbye with code {code}")

@@ -21,7 +21,7 @@ import os
 from lbproxy.http.h2.bounds import ANSWERS as _ANSWERS, LONGEST_SENT as _LONGEST_SENT, UNLIMITED as _UNLIMITED, USUAL
 from lbproxy.http.h2.offered import MISSING
 from lbproxy.http.h2.session import first_settings
-from lbproxy.http.h2.vocabulary import PREFACE, Code, Failure
+from lbproxy.http.h2.vocabulary import PREFACE, H2Code, Failure
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.list cimport PyList_Append, PyList_AsTuple
@@ -271,14 +271,14 @@ cdef extern from *:
 
 cdef object _never_indexed = None
 """ngh2's type of such fields, which engine.never_indexed makes."""
-cdef object CALM_SIZE = Failure(Code.ENHANCE_YOUR_CALM, "h2_header_size")
-cdef object CALM_COUNT = Failure(Code.ENHANCE_YOUR_CALM, "h2_header_count")
-cdef object PUSHED = Failure(Code.PROTOCOL_ERROR, "h2_protocol")
-cdef object UNKNOWN = Failure(Code.INTERNAL_ERROR, "h2_engine")
+cdef object CALM_SIZE = Failure(H2Code.ENHANCE_YOUR_CALM, "h2_header_size")
+cdef object CALM_COUNT = Failure(H2Code.ENHANCE_YOUR_CALM, "h2_header_count")
+cdef object PUSHED = Failure(H2Code.PROTOCOL_ERROR, "h2_protocol")
+cdef object UNKNOWN = Failure(H2Code.INTERNAL_ERROR, "h2_engine")
 cdef dict _FAILURES = {
-    BAD_MAGIC: Failure(Code.PROTOCOL_ERROR, "h2_preface"),
-    FLOODED: Failure(Code.ENHANCE_YOUR_CALM, "h2_answers"),
-    CONTINUATIONS: Failure(Code.ENHANCE_YOUR_CALM, "h2_continuations"),
+    BAD_MAGIC: Failure(H2Code.PROTOCOL_ERROR, "h2_preface"),
+    FLOODED: Failure(H2Code.ENHANCE_YOUR_CALM, "h2_answers"),
+    CONTINUATIONS: Failure(H2Code.ENHANCE_YOUR_CALM, "h2_continuations"),
 }
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from lbproxy.http.h2.bounds import ANSWERS, LONGEST_SENT, UNLIMITED, Bounds
 from lbproxy.http.h2.offered import MISSING
-from lbproxy.http.h2.vocabulary import Code, Failure, Field, Fields
+from lbproxy.http.h2.vocabulary import Failure, Field, Fields, H2Code
 
 if not MISSING:
     import ngh2
@@ -222,11 +222,11 @@ def _done(command: Callable[..., object], *args: object, **options: object) -> b
 
 
 _TEXTS = {
-    "CONTINUATION": Failure(Code.ENHANCE_YOUR_CALM, "h2_continuations"),
-    "Flooding": Failure(Code.ENHANCE_YOUR_CALM, "h2_answers"),
-    "configured size": Failure(Code.ENHANCE_YOUR_CALM, "h2_header_size"),
-    "configured count": Failure(Code.ENHANCE_YOUR_CALM, "h2_header_count"),
-    "client magic": Failure(Code.PROTOCOL_ERROR, "h2_preface"),
+    "CONTINUATION": Failure(H2Code.ENHANCE_YOUR_CALM, "h2_continuations"),
+    "Flooding": Failure(H2Code.ENHANCE_YOUR_CALM, "h2_answers"),
+    "configured size": Failure(H2Code.ENHANCE_YOUR_CALM, "h2_header_size"),
+    "configured count": Failure(H2Code.ENHANCE_YOUR_CALM, "h2_header_count"),
+    "client magic": Failure(H2Code.PROTOCOL_ERROR, "h2_preface"),
 }
 """What the library's exceptions say where it gives a connection up itself; held by the conformance tests."""
 
@@ -237,8 +237,8 @@ def _failure(error: Exception) -> Failure:
         if words in text:
             return failure
     if isinstance(error, ngh2.ConnectionProtocolError):
-        return Failure(Code.PROTOCOL_ERROR, "h2_protocol")
-    return Failure(Code.INTERNAL_ERROR, "h2_engine")
+        return Failure(H2Code.PROTOCOL_ERROR, "h2_protocol")
+    return Failure(H2Code.INTERNAL_ERROR, "h2_engine")
 
 
 def _request(session: Session, receiver: Receiver, event: Any) -> None:
@@ -249,7 +249,7 @@ def _request(session: Session, receiver: Receiver, event: Any) -> None:
 
 def _pushed(session: Session, receiver: Receiver, event: Any) -> None:
     """Our SETTINGS came before any request, and forbid it; the library ends the connection by itself once they are acknowledged."""
-    session.broken = Failure(Code.PROTOCOL_ERROR, "h2_protocol")
+    session.broken = Failure(H2Code.PROTOCOL_ERROR, "h2_protocol")
 
 
 def _closed(session: Session, receiver: Receiver, event: Any) -> None:

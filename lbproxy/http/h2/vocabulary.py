@@ -13,7 +13,7 @@ PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 """RFC 9113 3.4: what a client says first."""
 
 
-class Code(enum.IntEnum):
+class H2Code(enum.IntEnum):
     """The error codes of RFC 9113 section 7."""
 
     NO_ERROR = 0x0

@@ -14,7 +14,7 @@ from lbproxy.http.forwarding import VIA, cut, response
 from lbproxy.http.grammar import END, HOP_BY_HOP, line_finder
 from lbproxy.http.h1.request import parse_request
 from lbproxy.http.h1.response import parse_response
-from lbproxy.http.icap.answers import BadAnswer
+from lbproxy.http.icap.answers import BadIcapAnswer
 from lbproxy.http.message import RequestHead, ResponseHead
 from lbproxy.http.upgrade import upgrade_lines
 
@@ -45,32 +45,32 @@ def _sound(head: bytes) -> tuple[bytes, bytes]:
 
 def answer(head: bytes, method: bytes, length: int, date: bytes) -> tuple[ResponseHead, bytes]:
     """(an answer's head, the same as it leaves); `method`: of the request; `length`: of the body that comes with it; `date`: the
-    line for one that has none. Raises BadAnswer."""
+    line for one that has none. Raises BadIcapAnswer."""
     line, block = _sound(head)
     if method != b"HEAD":
         block += b"\r\nContent-Length: %d" % length
     try:
         read = parse_response(line + block + END, method, MOST_FIELDS)
         if read.status < 200:
-            raise BadAnswer(f"an answer of {read.status}")
+            raise BadIcapAnswer(f"an answer of {read.status}")
         if read.status in BODILESS:
             read = parse_response(line + cut(block, block.lower(), _FRAMING) + END, method, MOST_FIELDS)
     except RefusedAnswer as error:
-        raise BadAnswer(f"the answer in it: {error}") from error
+        raise BadIcapAnswer(f"the answer in it: {error}") from error
     via = b"" if any(b"lbproxy" in said for said in values(read, b"via")) else VIA
     return read, response(read, date if read.undated else b"", via)
 
 
 def request(head: bytes, original: RequestHead, length: int) -> tuple[RequestHead, bytes]:
     """(a request's head as the exchange goes on with, the same as backends get it); `original`: what it was; `length`: of its body.
-    Raises BadAnswer."""
+    Raises BadIcapAnswer."""
     line, block = _sound(head)
     if length or original.body:
         block += b"\r\nContent-Length: %d" % length
     try:
         read = parse_request(line + block + END, len(line) + 1, MOST_FIELDS)
     except RequestError as error:
-        raise BadAnswer(f"the request in it: {error}") from error
+        raise BadIcapAnswer(f"the request in it: {error}") from error
     method = read.method
     told = block + (upgrade_lines(original.block) if original.upgrade else b"")
     goes_on = original.elsewhere(method, original.target, original.path, original.raw).taken_in(original.block, length)

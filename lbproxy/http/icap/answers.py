@@ -24,7 +24,7 @@ LEAST_TTL = 5.0
 """A server that says 0 is not asked in front of each request."""
 
 
-class BadAnswer(LbproxyError):
+class BadIcapAnswer(LbproxyError):
     """What came is no answer of ICAP; the text says why."""
 
 
@@ -44,7 +44,7 @@ class Encapsulated(NamedTuple):
 NOTHING = Encapsulated((0, 0), (0, 0), 0, False)
 
 
-class Head(NamedTuple):
+class IcapHead(NamedTuple):
     """The own head of an answer."""
 
     status: int
@@ -55,47 +55,47 @@ class Head(NamedTuple):
 
 
 def end_of_head(data: bytes, begin: int = 0) -> int:
-    """Where the head ends, its empty line included; -1: not yet. Raises BadAnswer."""
+    """Where the head ends, its empty line included; -1: not yet. Raises BadIcapAnswer."""
     found = _END.search(data, max(0, begin - 3))
     if (found is None and len(data) > MAX_HEAD) or (found is not None and found.end() > MAX_HEAD):
-        raise BadAnswer("a head without an end")
+        raise BadIcapAnswer("a head without an end")
     return -1 if found is None else found.end()
 
 
-def read_head(data: bytes) -> Head:
-    """`data`: up to the empty line, which may be included. Raises BadAnswer."""
+def read_head(data: bytes) -> IcapHead:
+    """`data`: up to the empty line, which may be included. Raises BadIcapAnswer."""
     first, *lines = _FOLD.sub(b" ", data).replace(b"\r\n", b"\n").rstrip(b"\n").split(b"\n")
     line = _LINE.match(first)
     if line is None:
-        raise BadAnswer("no status line of ICAP")
+        raise BadIcapAnswer("no status line of ICAP")
     fields: dict[bytes, bytes] = {}
     for each in lines:
         name, colon, value = each.partition(b":")
         name = name.strip(b" \t").lower()
         if not colon or not name:
-            raise BadAnswer("a line that is no field")
+            raise BadIcapAnswer("a line that is no field")
         value = value.strip(b" \t")
         fields[name] = fields[name] + b", " + value if name in fields else value
     status = int(line[1])
     keep_alive = b"close" not in [option.strip(b" \t") for option in fields.get(b"connection", b"").lower().split(b",")]
     encapsulated = _encapsulated(fields[b"encapsulated"]) if b"encapsulated" in fields else NOTHING
-    return Head(status, fields, encapsulated, keep_alive)
+    return IcapHead(status, fields, encapsulated, keep_alive)
 
 
 def _encapsulated(said: bytes) -> Encapsulated:
-    """RFC 3507 4.4.1: places in the order in which they stand, the body last. Raises BadAnswer."""
+    """RFC 3507 4.4.1: places in the order in which they stand, the body last. Raises BadIcapAnswer."""
     places = []
     for item in said.split(b","):
         found = _PLACE.match(item.strip(b" \t").replace(b" ", b""))
         if found is None:
-            raise BadAnswer("Encapsulated is malformed")
+            raise BadIcapAnswer("Encapsulated is malformed")
         places.append((found[1], int(found[2])))
     offsets = [offset for _, offset in places]
     names = [name for name, _ in places]
     if offsets[0] or offsets != sorted(offsets) or offsets[-1] > MAX_HEAD or len(set(names)) != len(names):
-        raise BadAnswer("Encapsulated makes no sense")
+        raise BadIcapAnswer("Encapsulated makes no sense")
     if not names[-1].endswith(b"-body") or any(name.endswith(b"-body") for name in names[:-1]):
-        raise BadAnswer("Encapsulated does not end with a body")
+        raise BadIcapAnswer("Encapsulated does not end with a body")
     parts = {name: (begin, end) for (name, begin), end in zip(places[:-1], offsets[1:], strict=True)}
     body = names[-1]
     return Encapsulated(parts.get(b"req-hdr", (0, 0)), parts.get(b"res-hdr", (0, 0)), offsets[-1], body != b"null-body")
@@ -120,12 +120,12 @@ NO_OPTIONS = Options(-1, frozenset(), DEFAULT_TTL)
 _KNOWS_NONE = (405, 501)
 
 
-def read_options(head: Head, most_preview: int) -> Options:
-    """Raises BadAnswer for one that is no answer to OPTIONS, as where there is no such service."""
+def read_options(head: IcapHead, most_preview: int) -> Options:
+    """Raises BadIcapAnswer for one that is no answer to OPTIONS, as where there is no such service."""
     if head.status in _KNOWS_NONE:
         return NO_OPTIONS
     if not 200 <= head.status < 300:
-        raise BadAnswer(f"{head.status} to OPTIONS: is there such a service?")
+        raise BadIcapAnswer(f"{head.status} to OPTIONS: is there such a service?")
     said = head.fields.get(b"preview", b"").strip()
     preview = min(int(said), most_preview) if _NUMBER.match(said) else -1
     methods = head.fields.get(b"methods") or head.fields.get(b"method", b"")

@@ -11,7 +11,7 @@ IEOF = b"0; ieof\r\n\r\n"
 """The end of a preview that is all of the body (RFC 3507 4.5)."""
 
 
-class Service(NamedTuple):
+class IcapService(NamedTuple):
     """What is asked: a service of one server."""
 
     authority: bytes
@@ -23,19 +23,19 @@ class Service(NamedTuple):
         return b"%b icap://%b%b ICAP/1.0\r\nHost: %b\r\nUser-Agent: lbproxy" % (method, self.authority, self.path, self.authority)
 
 
-class Heads(NamedTuple):
+class EncapsulatedHeads(NamedTuple):
     """The heads that are encapsulated, each whole with its empty line; b"" for one that is not there."""
 
     request: bytes
     answer: bytes = b""
 
 
-def options(service: Service) -> bytes:
+def options(service: IcapService) -> bytes:
     """RFC 3507 4.10.1."""
     return service.begin(OPTIONS) + b"\r\nEncapsulated: null-body=0\r\n\r\n"
 
 
-def ask(service: Service, heads: Heads, *, body: bool, preview: int = -1, lines: bytes = b"") -> bytes:
+def ask(service: IcapService, heads: EncapsulatedHeads, *, body: bool, preview: int = -1, lines: bytes = b"") -> bytes:
     """REQMOD, or RESPMOD where there is an answer's head, up to where the body begins.
 
     `body`: there is one; `preview`: bytes of it that come first, below 0: all of it comes; `lines`: more fields, each with its CRLF

@@ -20,7 +20,7 @@ from typing import Any, NoReturn, Protocol
 from setproctitle import setproctitle
 
 from lbproxy.errors import LbproxyError
-from lbproxy.master.files.looks import Difference, Folder, Group, Looks
+from lbproxy.master.files.looks import Difference, GenerationLooks, Group, PairFolder
 from lbproxy.master.system import signals
 from lbproxy.master.system.executed import execute
 from lbproxy.master.system.privileges import keep_capabilities, no_new_privileges
@@ -40,7 +40,7 @@ LOOK = b"look"
 """What a forker is told."""
 
 
-class Forks(Protocol):
+class LookerForker(Protocol):
     """What is needed of a forker."""
 
     def fork(self, descriptors: Sequence[int], what: bytes, /) -> int: ...
@@ -53,7 +53,7 @@ class LookerGone(LbproxyError):
 class Looker:
     """The master's end of one. `close` it."""
 
-    def __init__(self, forker: Forks | None, groups: Iterable[Group], folders: Iterable[Folder], *, walls: bool) -> None:
+    def __init__(self, forker: LookerForker | None, groups: Iterable[Group], folders: Iterable[PairFolder], *, walls: bool) -> None:
         """Raises OSError."""
         self._listing = os.memfd_create(MEMORY, os.MFD_CLOEXEC)
         self._heard, said = os.pipe()
@@ -103,7 +103,7 @@ class Looker:
             os.close(descriptor)
 
 
-def _begin(forker: Forks | None, descriptors: list[int]) -> int:
+def _begin(forker: LookerForker | None, descriptors: list[int]) -> int:
     """Its pid. Raises OSError."""
     if forker is not None:
         try:
@@ -113,22 +113,22 @@ def _begin(forker: Forks | None, descriptors: list[int]) -> int:
     return execute("lbproxy.master.files.looker", descriptors)
 
 
-def _written(groups: Iterable[Group], folders: Iterable[Folder], *, walls: bool) -> bytes:
+def _written(groups: Iterable[Group], folders: Iterable[PairFolder], *, walls: bool) -> bytes:
     places = [*folders]
     number = {folder: index for index, folder in enumerate(places)}
     told = [[one.files, one.marks, None if one.folder is None else number[one.folder]] for one in groups]
     return json.dumps({"walls": walls, "folders": places, "groups": told}).encode("ascii")
 
 
-def _read(content: bytes) -> tuple[Looks, bool]:
+def _read(content: bytes) -> tuple[GenerationLooks, bool]:
     told = json.loads(content)
-    folders = [Folder(path, tuple(beside)) for path, beside in told["folders"]]
+    folders = [PairFolder(path, tuple(beside)) for path, beside in told["folders"]]
     groups = [Group(tuple(files), _marks(marks), None if at is None else folders[at]) for files, marks, at in told["groups"]]
-    return Looks(groups, folders), told["walls"]
+    return GenerationLooks(groups, folders), told["walls"]
 
 
 def _difference(files: list[str], marks: list[Any], folder: list[Any] | None) -> Difference:
-    return Difference(tuple(map(str, files)), _marks(marks), None if folder is None else Folder(folder[0], tuple(folder[1])))
+    return Difference(tuple(map(str, files)), _marks(marks), None if folder is None else PairFolder(folder[0], tuple(folder[1])))
 
 
 def _marks(told: Iterable[Any]) -> tuple[Stamp | None, ...]:
@@ -181,7 +181,7 @@ def _note(listing: int, path: str) -> None:
     os.pwrite(listing, os.fsencode(path)[: PLACE - 1] + b"\0", 0)
 
 
-def _look_on(looks: Looks, said: int) -> None:
+def _look_on(looks: GenerationLooks, said: int) -> None:
     """Until nobody hears it any more."""
     poll = select.poll()
     poll.register(said, 0)

@@ -29,7 +29,7 @@ Marks = tuple[Stamp | None, ...]
 """Of each of them; None: nothing that could be seen."""
 
 
-class Folder(NamedTuple):
+class PairFolder(NamedTuple):
     """A folder in which pairs come and go."""
 
     path: str
@@ -42,7 +42,7 @@ class Group(NamedTuple):
 
     files: Files
     marks: Marks
-    folder: Folder | None = None
+    folder: PairFolder | None = None
     """The one that they were found in."""
 
 
@@ -52,29 +52,29 @@ class Difference(NamedTuple):
     files: Files
     marks: Marks
     """As they are now; (): they are gone from their folder."""
-    folder: Folder | None = None
+    folder: PairFolder | None = None
 
 
-class Looks:
+class GenerationLooks:
     """All files of one generation, and what was told of them."""
 
     def __init__(
         self,
         groups: Iterable[Group],
-        folders: Iterable[Folder] = (),
+        folders: Iterable[PairFolder] = (),
         stamp: Callable[[str], Stamp | None] = Stamp.at,
         wall: Callable[[], float] = time.time,
         passing: Callable[[str], object] = lambda path: None,
     ) -> None:
         """`groups`: as the generation has read them; `passing`: told of what is about to be looked at."""
-        self._told: dict[Folder | None, dict[Files, Marks]] = {None: {}, **{folder: {} for folder in folders}}
+        self._told: dict[PairFolder | None, dict[Files, Marks]] = {None: {}, **{folder: {} for folder in folders}}
         for one in groups:
             self._told[one.folder][one.files] = one.marks
         self._stamp = stamp
         self._wall = wall
         self.passing = passing
         self._list_at = 0.0
-        self._missing: set[tuple[Folder, Files]] = set()
+        self._missing: set[tuple[PairFolder, Files]] = set()
         """Pairs that were not in their folder at the last look: whoever empties it, or moves it, may not be done."""
 
     def look(self, now: float) -> tuple[list[Difference], float]:
@@ -103,7 +103,7 @@ class Looks:
                     again = SETTLING
         return found, again
 
-    def _listed(self, folder: Folder, told: dict[Files, Marks], whole: bool) -> tuple[list[Difference], bool]:
+    def _listed(self, folder: PairFolder, told: dict[Files, Marks], whole: bool) -> tuple[list[Difference], bool]:
         """Pairs that are no longer there, and whether that is all; new ones are looked at from now on."""
         self.passing(folder.path)
         if len(told) > FEW and not whole and not self._busy(folder.path):

@@ -28,7 +28,7 @@ Work = Callable[[KeyStore, Passing], object]
 """In the process: reads into that store; what it returns is carried as JSON."""
 
 
-class Reading:
+class FileReader:
     """One such process. `close` it."""
 
     def __init__(self, work: Work) -> None:

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
-from lbproxy.master.files.looks import Difference, Folder, Group, Marks
+from lbproxy.master.files.looks import Difference, Group, Marks, PairFolder
 
 MOST_TOLD = 10
 """Changes: the last ones."""
@@ -17,7 +17,7 @@ class Watcher(Protocol):
     """What is needed of whoever is responsible for some of the files."""
 
     def watched(self) -> Iterable[Group]: ...
-    def folders(self) -> Iterable[Folder]: ...
+    def folders(self) -> Iterable[PairFolder]: ...
 
 
 class Sightings:

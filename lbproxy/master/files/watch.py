@@ -17,8 +17,8 @@ from typing import Any, NamedTuple, Protocol
 
 from lbproxy.errors import StartError
 from lbproxy.master.files.looker import Looker, LookerGone
-from lbproxy.master.files.looks import SETTLING, Difference, Files, Folder, Group
-from lbproxy.master.files.reading import Reading, Work
+from lbproxy.master.files.looks import SETTLING, Difference, Files, Group, PairFolder
+from lbproxy.master.files.reading import FileReader, Work
 from lbproxy.master.files.sightings import Sightings
 from lbproxy.master.resources.generation import GenerationResources
 from lbproxy.observe.log import get_logger
@@ -57,7 +57,7 @@ class Judge(Protocol):
     def watched(self) -> Iterable[Group]:
         """Its files, as they are live."""
 
-    def folders(self) -> Iterable[Folder]:
+    def folders(self) -> Iterable[PairFolder]:
         """Those in which files may come and go."""
 
     def noted(self, difference: Difference, /) -> None:
@@ -67,7 +67,7 @@ class Judge(Protocol):
         """What is to be read now, as far as it is free to be; None: nothing."""
 
 
-class Looks(Protocol):
+class WatchedLooks(Protocol):
     """What is needed of a process that looks."""
 
     pid: int
@@ -93,7 +93,7 @@ class Reads(Protocol):
 
 
 Serving = Callable[[], tuple[int, GenerationResources] | None]
-Look = Callable[[Iterable[Group], Iterable[Folder], GenerationResources], Looks]
+Look = Callable[[Iterable[Group], Iterable[PairFolder], GenerationResources], WatchedLooks]
 
 
 class FileWatch:
@@ -104,7 +104,7 @@ class FileWatch:
         serving: Serving,
         judges: Sequence[Judge],
         look: Look,
-        read: Callable[[Work], Reads] = Reading,
+        read: Callable[[Work], Reads] = FileReader,
         selector: selectors.BaseSelector | None = None,
     ) -> None:
         """`serving`: number and resources of what clients meet; `look` begins a process that looks, `read` one that reads, both may
@@ -115,7 +115,7 @@ class FileWatch:
         self._begin_reading = read
         self._selector = selector
         self._of: GenerationResources | None = None
-        self._looker: Looks | None = None
+        self._looker: WatchedLooks | None = None
         self._partial = False
         """It leaves something out."""
         self._look_from = 0.0
@@ -240,7 +240,7 @@ class FileWatch:
         if looker is not None:
             self._end(looker)
 
-    def _end(self, one: Looks | Reads, *, over: bool = False) -> None:
+    def _end(self, one: WatchedLooks | Reads, *, over: bool = False) -> None:
         if self._selector is not None:
             self._selector.unregister(one)  # type: ignore[arg-type]  # a real one has a descriptor
         if not over and one.pid in self._living:  # the number is still its own
@@ -248,7 +248,7 @@ class FileWatch:
             self._killed.add(one.pid)
         one.close()
 
-    def _begun(self, one: Looks | Reads) -> None:
+    def _begun(self, one: WatchedLooks | Reads) -> None:
         self._living.add(one.pid)
         if self._selector is not None:
             self._selector.register(one, selectors.EVENT_READ, lambda mask: None)  # type: ignore[arg-type]
@@ -358,14 +358,14 @@ def _why(place: str) -> str:
     return f"nothing is heard of the disk that {place} is on" if place else "the process that looks at files stood still"
 
 
-def _in(place: str, folder: Folder | None) -> bool:
+def _in(place: str, folder: PairFolder | None) -> bool:
     return folder is not None and folder.path == place
 
 
 def looker_by(forker: Any) -> Look:
     """Who begins processes that look, by a forker, or None."""
 
-    def begin(groups: Iterable[Group], folders: Iterable[Folder], resources: GenerationResources) -> Looks:
+    def begin(groups: Iterable[Group], folders: Iterable[PairFolder], resources: GenerationResources) -> WatchedLooks:
         return Looker(forker, groups, folders, walls=resources.config.proxy.walls)
 
     return begin

@@ -9,7 +9,7 @@ from lbproxy.ipc.messages import Quit
 from lbproxy.master.fleet import events
 from lbproxy.master.fleet.child import FOREVER, SIGNALS, Child, Cue, Phase, Role
 from lbproxy.master.fleet.events import Action, Fact, Kill, Level, Log, Send, Spawn
-from lbproxy.master.fleet.generation import FULL_PAUSE, Generation, Post, Stage, vacancy, worn_out
+from lbproxy.master.fleet.generation import FULL_PAUSE, Generation, GenerationStage, Post, vacancy, worn_out
 
 REPLACE_PAUSE = 5.0
 """Seconds between replacements of workers: a limit that every worker exceeds at once must not become a storm of forks."""
@@ -35,7 +35,7 @@ class Children:
     @property
     def serving(self) -> Generation | None:
         """The generation that clients meet."""
-        return next((generation for generation in self.generations.values() if generation.stage is Stage.SERVING), None)
+        return next((generation for generation in self.generations.values() if generation.stage is GenerationStage.SERVING), None)
 
     def _fill(self, generation: Generation, post: Post) -> None:
         post.child = self._new_child(generation, post)
@@ -102,7 +102,7 @@ class Children:
         generation = self.generations[child.generation]
         terms, beat = generation.terms, child.beat
         post = next((post for post in generation.posts if post.child is child), None)
-        if post is None or generation.adopted or generation.stage is not Stage.SERVING:
+        if post is None or generation.adopted or generation.stage is not GenerationStage.SERVING:
             return
         if terms.memory_hard and beat.rss_kib > terms.memory_hard:
             self._log("warning", child, "too_large", memory_kib=beat.rss_kib, most_kib=terms.memory_hard)

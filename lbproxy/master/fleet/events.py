@@ -9,7 +9,7 @@ from lbproxy.ipc.messages import Message
 from lbproxy.master.fleet.child import Role
 
 
-class Terms(NamedTuple):
+class FleetTerms(NamedTuple):
     """What the fleet has to know of a configuration."""
 
     workers: int
@@ -33,7 +33,7 @@ class Prepared(NamedTuple):
     """What generation `number` inherits is opened: bring it to life. The first comes unasked; others answer a Prepare."""
 
     number: int
-    terms: Terms
+    terms: FleetTerms
 
 
 class PrepareFailed(NamedTuple):

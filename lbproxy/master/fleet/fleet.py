@@ -41,7 +41,7 @@ from lbproxy.master.fleet import events
 from lbproxy.master.fleet.child import FOREVER, Child, Cue, Phase, Role
 from lbproxy.master.fleet.children import Children
 from lbproxy.master.fleet.events import Action, Event, Fact, Log, Send
-from lbproxy.master.fleet.generation import Generation, Post, Stage, Stop
+from lbproxy.master.fleet.generation import Generation, GenerationStage, Post, Stop
 from lbproxy.master.fleet.generation_limit import GenerationLimit
 from lbproxy.master.fleet.health_news import HealthNews
 from lbproxy.master.fleet.pending_reload import PendingReload
@@ -172,10 +172,10 @@ class Fleet(Children):
         timeout = serving.terms.drain_timeout if serving is not None else 0.0
         self._actions += [Log("info", "draining", {"signal": event.signal, "timeout": timeout}), events.StopListening()]
         for generation in list(self.generations.values()):
-            if generation.stage is Stage.STARTING and not generation.first:
+            if generation.stage is GenerationStage.STARTING and not generation.first:
                 self._abandon(generation, f"{event.signal} came")
                 continue
-            if generation.stage is not Stage.RETIRING:
+            if generation.stage is not GenerationStage.RETIRING:
                 generation.retire(self._now)
             for child in generation.children(Role.WORKER):
                 self._drain(child, timeout, 0.0, timeout)
@@ -204,9 +204,9 @@ class Fleet(Children):
         generation = self.generations[child.generation]
         if child.role is not Role.WORKER:
             return
-        if generation.first or generation.stage is Stage.SERVING:
+        if generation.first or generation.stage is GenerationStage.SERVING:
             self._actions.append(Send(child.row, Serve()))
-        if generation.stage is Stage.STARTING and generation.all_ready():
+        if generation.stage is GenerationStage.STARTING and generation.all_ready():
             self._promote(generation)
         for post in generation.posts:
             if post.successor is child:
@@ -235,7 +235,7 @@ class Fleet(Children):
 
     def _promote(self, generation: Generation) -> None:
         """All its workers are Ready: clients meet this generation from now on."""
-        generation.stage = Stage.SERVING
+        generation.stage = GenerationStage.SERVING
         took = round((self._now - generation.born) * 1000)
         if generation.first:
             self._actions.append(Log("info", "ready", {"generation": generation.number, "milliseconds": took}))
@@ -246,7 +246,7 @@ class Fleet(Children):
             generation.posts += _single_posts(generation.terms)
         self._actions.append(events.Serving(generation.number, took))
         for older in self.generations.values():
-            if older.number < generation.number and older.stage is Stage.SERVING:
+            if older.number < generation.number and older.stage is GenerationStage.SERVING:
                 older.retire(self._now)
                 for child in older.children(Role.WORKER):
                     self._hand_over(older, child)
@@ -280,7 +280,7 @@ class Fleet(Children):
     @property
     def busy(self) -> bool:
         """A generation is on its way."""
-        return self.preparing or any(generation.stage is Stage.STARTING for generation in self.generations.values())
+        return self.preparing or any(generation.stage is GenerationStage.STARTING for generation in self.generations.values())
 
     def _place_for_one_more(self) -> bool:
         return not self.busy and len(self.generations) < MOST_GENERATIONS
@@ -315,17 +315,17 @@ class Fleet(Children):
             post.successor = None
             return
         post.child, post.successor = post.successor, None
-        if generation.stage is Stage.RETIRING or post.child is not None:
+        if generation.stage is GenerationStage.RETIRING or post.child is not None:
             return
         if generation.adopted:
             self._wishes.add(self._now)
             return
         who = f"worker {child.worker + 1}" if child.role is Role.WORKER else child.role.value
         counts = counts and child.role is not Role.ACME  # without it everything serves
-        if counts and not generation.first and generation.stage is Stage.STARTING:
+        if counts and not generation.first and generation.stage is GenerationStage.STARTING:
             self._abandon(generation, f"{who} of the new generation: {why}")
             return
-        if counts and generation.first and (generation.stage is Stage.STARTING or self._now - generation.born < FRESH):
+        if counts and generation.first and (generation.stage is GenerationStage.STARTING or self._now - generation.born < FRESH):
             generation.deaths += 1
             if generation.deaths >= GIVE_UP_AFTER:
                 self._give_up(f"{GIVE_UP_AFTER} deaths at start; the last: {who}, {why}")
@@ -347,7 +347,7 @@ class Fleet(Children):
         """After every event: sweep generations that are over, begin a reload that is due, let control go when the workers are gone,
         and end when all are."""
         for number, generation in list(self.generations.items()):
-            if generation.stage is Stage.RETIRING and not generation.children():
+            if generation.stage is GenerationStage.RETIRING and not generation.children():
                 del self.generations[number]
                 self._actions.append(events.Forget(number))
         if self.stop is None:
@@ -361,7 +361,7 @@ class Fleet(Children):
                 self._quit(child)
 
 
-def _single_posts(terms: events.Terms) -> list[Post]:
+def _single_posts(terms: events.FleetTerms) -> list[Post]:
     return [Post(role, -1) for role in SINGLE if role is not Role.ACME or terms.acme]
 
 

@@ -13,7 +13,7 @@ from enum import Enum
 from lbproxy.balance.ledger import RETIRED
 from lbproxy.ipc.messages import Heartbeat
 from lbproxy.master.fleet.child import FOREVER, Child, Phase, Role
-from lbproxy.master.fleet.events import Fact, Terms
+from lbproxy.master.fleet.events import Fact, FleetTerms
 
 BACK_OFF_FIRST = 0.1
 BACK_OFF_MOST = 5.0
@@ -23,7 +23,7 @@ LIVED = 5.0
 """Seconds of service that clear a post's score."""
 
 
-class Stage(Enum):
+class GenerationStage(Enum):
     """The stage of a generation's life."""
 
     STARTING = "starting"
@@ -31,7 +31,7 @@ class Stage(Enum):
     RETIRING = "retiring"  # its posts are not filled any more
 
 
-def worn_out(terms: Terms, beat: Heartbeat) -> str:
+def worn_out(terms: FleetTerms, beat: Heartbeat) -> str:
     """Why a worker should be replaced, in words; "": it need not."""
     if terms.memory and beat.rss_kib > terms.memory:
         return f"{beat.rss_kib} KiB of memory, {terms.memory} are allowed"
@@ -78,7 +78,7 @@ class Generation:
     """One configuration brought to life. Times are monotonic seconds."""
 
     number: int
-    terms: Terms
+    terms: FleetTerms
     born: float
     first: bool
     """Nothing serves before it: it is given up only with all of lbproxy, and gets more patience."""
@@ -87,7 +87,7 @@ class Generation:
     posts: list[Post] = field(default_factory=list)
     leaving: list[Child] = field(default_factory=list)
     """Children whose post is somebody else's by now, or no more."""
-    stage: Stage = Stage.STARTING
+    stage: GenerationStage = GenerationStage.STARTING
     retired: float = FOREVER
     pressed: int = 0
     """Told to hurry, because a newer one needs the place: 1, idle connections go; 2, all of them."""
@@ -125,7 +125,7 @@ class Generation:
 
     def retire(self, now: float) -> None:
         """Nobody is posted any more."""
-        self.stage = Stage.RETIRING
+        self.stage = GenerationStage.RETIRING
         self.retired = now
         for post in self.posts:
             post.fill_at = FOREVER

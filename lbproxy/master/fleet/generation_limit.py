@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from lbproxy.master.fleet.child import FOREVER
-from lbproxy.master.fleet.generation import Generation, Stage
+from lbproxy.master.fleet.generation import Generation, GenerationStage
 
 ALL_HURRY_AFTER = 3.0
 """Seconds; the default grace of idle connections, and one for the processes to leave."""
@@ -46,7 +46,7 @@ class GenerationLimit:
         """What to tell whom, each thing once. There is a retiring one among `generations`."""
         self.since = min(self.since, now)
         waited = now - self.since
-        retiring = sorted((one for one in generations if one.stage is Stage.RETIRING), key=lambda one: one.retired)
+        retiring = sorted((one for one in generations if one.stage is GenerationStage.RETIRING), key=lambda one: one.retired)
         oldest = retiring[0]
         orders = []
         for one in retiring if waited >= ALL_HURRY_AFTER else [oldest]:

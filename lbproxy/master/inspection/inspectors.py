@@ -17,7 +17,7 @@ from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import asdict
 
-from lbproxy.config.model import Config, Waf
+from lbproxy.config.model import Config, WafConfig
 from lbproxy.errors import Complaint, ConfigError, StartError
 from lbproxy.master.system.cores import auto_workers
 from lbproxy.master.system.executed import execute
@@ -67,7 +67,7 @@ class Loading:
         """Readable when `done` has nothing to wait for."""
         return self._socket.fileno()
 
-    def done(self) -> Inspectors:
+    def done(self) -> InspectionProcess:
         """Waits until all rules are loaded. Raises ConfigError for rules that cannot be used, StartError."""
         try:
             said = json.loads(self._socket.recv(64 * 1024) or ENDED)
@@ -80,7 +80,7 @@ class Loading:
             raise
         os.close(self._process)
         self._socket.setblocking(False)
-        return Inspectors(self._socket, self._pid)
+        return InspectionProcess(self._socket, self._pid)
 
     def close(self) -> None:
         """Give it up."""
@@ -96,7 +96,7 @@ class Loading:
         self._socket.close()
 
 
-class Inspectors:
+class InspectionProcess:
     """The process with the rules of one generation. `close` it."""
 
     def __init__(self, sock: socket.socket, pid: int) -> None:
@@ -105,7 +105,7 @@ class Inspectors:
         self._told: tuple[int, ...] = (0, 0, 0)
 
     @classmethod
-    def begin(cls, config: Config, account: Account | None, undo: ExitStack | None = None) -> Inspectors | None:
+    def begin(cls, config: Config, account: Account | None, undo: ExitStack | None = None) -> InspectionProcess | None:
         """Waits until all rules are loaded. `undo`: closes it, should what follows go wrong. None where no route asks for it.
         Raises ConfigError for rules that cannot be used, StartError, OSError."""
         if not config.wafs:
@@ -160,8 +160,8 @@ class Inspectors:
         self._socket.close()
 
 
-Rules = Callable[[Config, Account | None, ExitStack], Inspectors | None]
-"""Loads the rules of a generation, as Inspectors.begin does."""
+Rules = Callable[[Config, Account | None, ExitStack], InspectionProcess | None]
+"""Loads the rules of a generation, as InspectionProcess.begin does."""
 
 
 def _reap(pid: int) -> None:
@@ -174,7 +174,7 @@ def _reap(pid: int) -> None:
 def complaints(config: Config) -> list[Complaint]:
     """What a start would refuse."""
     try:
-        made = Inspectors.begin(config, None)
+        made = InspectionProcess.begin(config, None)
     except ConfigError as error:
         return list(error.complaints)
     except (StartError, OSError) as error:
@@ -185,6 +185,6 @@ def complaints(config: Config) -> list[Complaint]:
     return []
 
 
-def _complaint(config: Config, settings: Waf, why: str) -> Complaint:
+def _complaint(config: Config, settings: WafConfig, why: str) -> Complaint:
     line = next(route.line for route in config.routes if route.waf == settings)
     return Complaint(config.source, line, "route.waf", why, "lbproxy check tries rules without a reload")

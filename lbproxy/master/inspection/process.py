@@ -21,10 +21,10 @@ from typing import Any, NamedTuple, NoReturn
 
 from setproctitle import setproctitle
 
-from lbproxy.config.model import Waf
+from lbproxy.config.model import WafConfig
 from lbproxy.master.system.privileges import Account, give_up
 from lbproxy.sandbox import kernel, walls
-from lbproxy.waf.engine import BadRules, Engine
+from lbproxy.waf.engine import BadRules, WafEngine
 from lbproxy.waf.messages import LARGEST, answer, unpack
 from lbproxy.waf.turns import Progress, Turns
 
@@ -49,23 +49,23 @@ def main(descriptor: int) -> NoReturn:
     give_up(None if told["account"] is None else Account(*told["account"]))
     gc.freeze()  # who looks for garbage would copy all that is shared
     sock.send(b"{}")
-    Rules(sock, engine, max(each.inspectors for each in sets), told["eager"], walled=bool(told["walls"])).serve()
+    RuleProcess(sock, engine, max(each.inspectors for each in sets), told["eager"], walled=bool(told["walls"])).serve()
     os._exit(0)
 
 
-def _settings(told: dict[str, Any]) -> Waf:
-    lists = {field.name for field in fields(Waf) if isinstance(told[field.name], list)}
+def _settings(told: dict[str, Any]) -> WafConfig:
+    lists = {field.name for field in fields(WafConfig) if isinstance(told[field.name], list)}
     given: dict[str, Any] = {name: tuple(value) if name in lists else value for name, value in told.items()}
-    return Waf(**given)
+    return WafConfig(**given)
 
 
-def _loaded(sock: socket.socket, sets: list[Waf]) -> Engine:
+def _loaded(sock: socket.socket, sets: list[WafConfig]) -> WafEngine:
     number = 0
     try:
         engines = {each.engine: each for each in sets}
         if len(engines) > 1:
             raise BadRules("routes name different libraries; one process can have one")
-        engine = Engine(sets[0].engine)
+        engine = WafEngine(sets[0].engine)
         for number in range(len(sets)):
             engine.load(sets[number])
     except BadRules as error:
@@ -90,10 +90,10 @@ class _Inspector(NamedTuple):
     born: float
 
 
-class Rules:
+class RuleProcess:
     """The process, once its rules are loaded."""
 
-    def __init__(self, sock: socket.socket, engine: Engine, inspectors: int, eager: int, *, walled: bool) -> None:
+    def __init__(self, sock: socket.socket, engine: WafEngine, inspectors: int, eager: int, *, walled: bool) -> None:
         """`inspectors`: of each worker; `eager`: how many of them need not be patient (turns.py)."""
         self._socket: socket.socket | None = sock
         self._engine = engine
@@ -201,7 +201,7 @@ class Rules:
             os._exit(1)
 
 
-def look_on(sock: socket.socket, engine: Engine, turns: Turns) -> NoReturn:
+def look_on(sock: socket.socket, engine: WafEngine, turns: Turns) -> NoReturn:
     """Look at what comes, one after the other."""
     for _ in range(MOST_LOOKS):
         data = turns.take(LARGEST + 1)

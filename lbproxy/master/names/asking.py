@@ -15,18 +15,18 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NoReturn
 
 from lbproxy.config.model import Address
-from lbproxy.errors import Unknown, Unresolved
+from lbproxy.errors import NameUnknown, Unresolved
 from lbproxy.master.system import signals
-from lbproxy.names.answer import Answer
+from lbproxy.names.answer import NameAnswer
 from lbproxy.names.lookup import AT_ONCE, LIFETIME, lookup_all
 
-Answers = Mapping[str, Answer | Unresolved]
+Answers = Mapping[str, NameAnswer | Unresolved]
 Lookup = Callable[[Sequence[str], Sequence[Address]], Answers]
 MARGIN = 5.0
 """Seconds beyond what the look-ups may take."""
 
 
-class Asking:
+class NameAsker:
     """One such process. `close` it."""
 
     late = "the process that looks up names does not answer"
@@ -88,12 +88,12 @@ def _tell(look: Callable[[], Answers], said: int) -> NoReturn:
         os._exit(0)
 
 
-def _written(answer: Answer | Unresolved) -> list[object]:
-    return list(answer) if isinstance(answer, Answer) else [isinstance(answer, Unknown), str(answer)]
+def _written(answer: NameAnswer | Unresolved) -> list[object]:
+    return list(answer) if isinstance(answer, NameAnswer) else [isinstance(answer, NameUnknown), str(answer)]
 
 
-def _read(said: list[object]) -> Answer | Unresolved:
+def _read(said: list[object]) -> NameAnswer | Unresolved:
     if len(said) == 2:
-        return (Unknown if said[0] else Unresolved)(said[1])
+        return (NameUnknown if said[0] else Unresolved)(said[1])
     addresses, *rest = said
-    return Answer(tuple(addresses), *rest)  # type: ignore[arg-type]  # as _written wrote it
+    return NameAnswer(tuple(addresses), *rest)  # type: ignore[arg-type]  # as _written wrote it

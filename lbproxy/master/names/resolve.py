@@ -13,11 +13,11 @@ from typing import NamedTuple
 
 from lbproxy.balance.endpoints import NOWHERE, is_name, names_in
 from lbproxy.config.model import Address, Config
-from lbproxy.errors import Complaint, NotYet, StartError, Unknown, Unresolved, by_place
-from lbproxy.names.answer import Answer
+from lbproxy.errors import Complaint, NameUnknown, NotYet, StartError, Unresolved, by_place
+from lbproxy.names.answer import NameAnswer
 from lbproxy.names.lookup import lookup_all, preload
 
-Answers = Mapping[str, Answer | Unresolved]
+Answers = Mapping[str, NameAnswer | Unresolved]
 Lookup = Callable[[Iterable[str], Sequence[Address]], Answers]
 """Names and the servers to ask instead of the system's, to what came of it."""
 
@@ -47,9 +47,9 @@ def resolve(config: Config, known: Mapping[str, Sequence[str]], lookup: Lookup =
     answers = lookup(asked, config.proxy.resolvers)
     faults, notes = judge(config, answers)
     if faults:
-        lasting = any(isinstance(answer, Unknown) for answer in answers.values())
+        lasting = any(isinstance(answer, NameUnknown) for answer in answers.values())
         raise (StartError if lasting else NotYet)("\n".join(map(str, faults)))
-    fresh = {name: answer.addresses for name, answer in answers.items() if isinstance(answer, Answer)}
+    fresh = {name: answer.addresses for name, answer in answers.items() if isinstance(answer, NameAnswer)}
     return Resolution({name: in_use.get(name) or fresh.get(name) or UNRESOLVED for name in names}, notes)
 
 
@@ -72,14 +72,14 @@ def among(answers: Answers) -> Lookup:
 def judge(config: Config, answers: Answers) -> tuple[list[Complaint], list[Complaint]]:
     """(what keeps lbproxy from starting, what does not), one for each backend whose name has no address, or an odd answer."""
     unresolved = [_complaint(config, *use, HINT) for use in _uses(config, answers) if isinstance(use[-1], Unresolved)]
-    odd = [_complaint(config, *use, "") for use in _uses(config, answers) if isinstance(use[-1], Answer) and use[-1].note]
+    odd = [_complaint(config, *use, "") for use in _uses(config, answers) if isinstance(use[-1], NameAnswer) and use[-1].note]
     if config.proxy.on_unknown_name == "refuse":
         return unresolved, odd
     later = [complaint._replace(hint=LATER) for complaint in unresolved]
     return [], by_place([*later, *odd])
 
 
-_Use = tuple[int, str, str, Answer | Unresolved]
+_Use = tuple[int, str, str, NameAnswer | Unresolved]
 """(line, pool, name, what came of it)"""
 
 
@@ -91,6 +91,6 @@ def _uses(config: Config, answers: Answers) -> Iterator[_Use]:
                 yield backend.line or pool.line, pool.name, host, answers[host]
 
 
-def _complaint(config: Config, line: int, pool: str, name: str, answer: Answer | Unresolved, hint: str) -> Complaint:
-    message = f'"{name}": {answer.note}' if isinstance(answer, Answer) else f'cannot resolve "{name}": {answer}'
+def _complaint(config: Config, line: int, pool: str, name: str, answer: NameAnswer | Unresolved, hint: str) -> Complaint:
+    message = f'"{name}": {answer.note}' if isinstance(answer, NameAnswer) else f'cannot resolve "{name}": {answer}'
     return Complaint(config.source, line, f"pool.{pool}.backends", message, hint)

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from lbproxy.balance.backend import Backend
 from lbproxy.balance.endpoints import NOWHERE
-from lbproxy.balance.ledger import SLOTS, Health, Ledger, PerSlot, SlotState, admin_cell, is_drained, state_at
+from lbproxy.balance.ledger import SLOTS, HealthState, Ledger, PerSlot, SlotState, admin_cell, is_drained, state_at
 
 LINGER = 30.0
 """Seconds; several times what a silent child has to live."""
@@ -66,7 +66,7 @@ class NameState:
         at what is NOWHERE."""
         for backend in backends:
             if backend.ip == NOWHERE or backend.slot not in watched:
-                health = Health.DOWN if backend.ip == NOWHERE else Health.UNKNOWN
+                health = HealthState.DOWN if backend.ip == NOWHERE else HealthState.UNKNOWN
                 ledger.cells[state_at(SlotState.HEALTH, backend.slot)] = health
                 self.obey(ledger, backend)
 

@@ -18,7 +18,7 @@ from typing import NamedTuple
 from lbproxy.balance import endpoints
 from lbproxy.balance.backend import Backend
 from lbproxy.balance.endpoints import Endpoint
-from lbproxy.config.model import Address, Pool
+from lbproxy.config.model import Address, PoolConfig
 from lbproxy.errors import FrameError, StartError
 from lbproxy.ipc.messages import Placed, Resolved
 from lbproxy.master.resources.generation import GenerationResources
@@ -32,7 +32,7 @@ class _Use(NamedTuple):
 
     generation: int
     resources: GenerationResources
-    pool: Pool
+    pool: PoolConfig
     address: Address
 
     def identity(self, ip: str) -> str:

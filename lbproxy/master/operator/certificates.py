@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from lbproxy.config.acme_names import file_of
-from lbproxy.config.model import Certificate
+from lbproxy.config.model import CertificateConfig
 from lbproxy.ipc.messages import AcmeName
 from lbproxy.master.operator.requests import Answer
 from lbproxy.master.resources.generation import Listening
-from lbproxy.tls.contexts import Credentials, Held
+from lbproxy.tls.contexts import Credentials, HeldPair
 
 MOST_IN_STATUS = 20
 MOST_TOLD = 50
@@ -21,7 +21,7 @@ LONGEST = 200
 DAY = 86_400
 
 
-def listed(listeners: Iterable[Listening], refused: Mapping[Certificate, str], now: float) -> list[Answer]:
+def listed(listeners: Iterable[Listening], refused: Mapping[CertificateConfig, str], now: float) -> list[Answer]:
     """All of them, those that end first come first."""
     found = [
         _facts(str(one.listen.address), one.shown, number, held, refused, now)
@@ -32,7 +32,7 @@ def listed(listeners: Iterable[Listening], refused: Mapping[Certificate, str], n
     return sorted(found, key=lambda each: str(each["not_after"]))
 
 
-def asked_for(name: str, listeners: Iterable[Listening], refused: Mapping[Certificate, str], now: float) -> list[Answer]:
+def asked_for(name: str, listeners: Iterable[Listening], refused: Mapping[CertificateConfig, str], now: float) -> list[Answer]:
     """What each listener shows to who asks for a name, with the chain."""
     found = []
     for one in listeners:
@@ -79,7 +79,9 @@ def dates(listeners: Iterable[Listening]) -> str:
     return json.dumps([[listener, file, name, end] for end, listener, file, name in ends[:MOST_TOLD]])
 
 
-def _facts(listener: str, shown: Credentials, number: int, held: Held, refused: Mapping[Certificate, str], now: float) -> Answer:
+def _facts(
+    listener: str, shown: Credentials, number: int, held: HeldPair, refused: Mapping[CertificateConfig, str], now: float
+) -> Answer:
     one = held.candidate
     return {
         "listener": listener,
@@ -95,5 +97,5 @@ def _facts(listener: str, shown: Credentials, number: int, held: Held, refused: 
     }
 
 
-def _name(held: Held) -> str:
+def _name(held: HeldPair) -> str:
     return next(iter((*held.candidate.names.dns, *held.candidate.names.ips)), "")[:LONGEST]

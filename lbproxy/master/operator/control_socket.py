@@ -2,8 +2,8 @@
 
 What it must cope with: the master has one thread and must never wait for a caller; some answers (a reload) take seconds while
 everything else goes on; a caller may send nothing, too much or nonsense, stop reading, or be gone when its answer comes. The plan:
-a connection is in one of four states (State), each with its limit in time, and the selector wakes it by calling the key's data
-with the mask. Nothing that a peer does is an error of ours: it costs the peer its connection.
+a connection is in one of four states (CallerState), each with its limit in time, and the selector wakes it by calling the key's
+data with the mask. Nothing that a peer does is an error of ours: it costs the peer its connection.
 
 The file's mode lets only its owner and root connect; the peer's credentials are checked all the same, because modes get changed.
 """
@@ -20,7 +20,7 @@ from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
 
-from lbproxy.master.operator.requests import NAMES, Answer, Refused, Request, Status, parse
+from lbproxy.master.operator.requests import NAMES, Answer, Request, RequestRefused, StatusRequest, parse
 from lbproxy.master.system.socketfile import SocketFile
 from lbproxy.observe import log
 
@@ -41,7 +41,7 @@ Reply = Callable[[Answer], None]
 Handle = Callable[[Request, Reply], None]
 
 
-class State(Enum):
+class CallerState(Enum):
     READING = "reading"  # the request, until REQUEST_TIME
     WAITING = "waiting"  # for whoever carries it out; no limit
     WRITING = "writing"  # the answer, until ANSWER_TIME
@@ -82,7 +82,7 @@ class ControlSocket:
     def close(self) -> None:
         """Tell who still waits, as far as it can be told at once; close everything, remove the socket's file."""
         for connection in list(self._connections):
-            if connection.state is State.WAITING:
+            if connection.state is CallerState.WAITING:
                 connection.reply({"ok": False, "error": "lbproxy stops before this is done"})
             connection.close()
         self._stop_listening()
@@ -132,10 +132,10 @@ class ControlSocket:
     def _ask(self, connection: _Connection, line: bytes) -> None:
         try:
             request = parse(line)
-        except Refused as refused:
+        except RequestRefused as refused:
             connection.reply({"ok": False, "error": str(refused)})
             return
-        if not isinstance(request, Status):
+        if not isinstance(request, StatusRequest):
             pid, uid, _gid = UCRED.unpack(connection.sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, UCRED.size))
             log.get_logger().info(
                 "control.asked", command=NAMES[type(request)], arguments=list(request), peer_uid=uid, peer_pid=pid
@@ -159,7 +159,7 @@ class _Connection:
         gone: Callable[[_Connection], None],
     ) -> None:
         self.sock = sock
-        self.state = State.READING
+        self.state = CallerState.READING
         self.deadline = clock() + REQUEST_TIME
         self._selector = selector
         self._clock = clock
@@ -171,24 +171,24 @@ class _Connection:
 
     def reply(self, answer: Answer) -> None:
         """Send the answer, as far as the caller is still there to take it; a second answer is dropped."""
-        if self.state not in (State.READING, State.WAITING):
+        if self.state not in (CallerState.READING, CallerState.WAITING):
             return
-        self.state = State.WRITING
+        self.state = CallerState.WRITING
         self.deadline = self._clock() + ANSWER_TIME
         self._buffer[:] = json.dumps(answer, default=str).encode("ascii") + b"\n"
         self._write()
 
     def expire(self) -> None:
         """The deadline has passed."""
-        if self.state is State.READING:
+        if self.state is CallerState.READING:
             self.reply({"ok": False, "error": f"no whole request within {REQUEST_TIME:g} s"})
         else:
             self.close()
 
     def close(self) -> None:
         """At any time, also again."""
-        if self.state is not State.CLOSED:
-            self.state = State.CLOSED
+        if self.state is not CallerState.CLOSED:
+            self.state = CallerState.CLOSED
             self._watch(0)
             self.sock.close()
             self._gone(self)
@@ -206,11 +206,11 @@ class _Connection:
 
     def _wake(self, _: int) -> None:
         """By the selector. The state tells what we are waiting for: in CLOSED, for nothing (closed earlier in this turn)."""
-        if self.state is State.READING:
+        if self.state is CallerState.READING:
             self._read()
-        elif self.state is State.WAITING:
+        elif self.state is CallerState.WAITING:
             self._look()
-        elif self.state is State.WRITING:
+        elif self.state is CallerState.WRITING:
             self._write()
 
     def _read(self) -> None:
@@ -228,7 +228,7 @@ class _Connection:
         elif len(line) > MAX_REQUEST:
             self.reply({"ok": False, "error": f"a request has at most {MAX_REQUEST} bytes"})
         elif end or (line and not data):  # a line, or what came before the caller shut its side
-            self.state = State.WAITING
+            self.state = CallerState.WAITING
             self.deadline = NEVER
             self._ask(self, line)
         elif not data:

@@ -73,19 +73,19 @@ class Operator:
         """What is looked at, and what was seen."""
         self.cache: CacheKeeping | None = None
         self._do: dict[type[requests.Request], Callable[[Any, Reply], None]] = {
-            requests.Status: self._status,
-            requests.Reload: self._reload,
-            requests.Stop: self._stop,
-            requests.BackendSet: self._backend,
-            requests.Workers: self._workers,
-            requests.LogLevel: self._log_level,
-            requests.Certificates: self._certificates,
-            requests.Cache: self._cache,
+            requests.StatusRequest: self._status,
+            requests.ReloadRequest: self._reload,
+            requests.StopRequest: self._stop,
+            requests.BackendRequest: self._backend,
+            requests.WorkersRequest: self._workers,
+            requests.LogLevelRequest: self._log_level,
+            requests.CertificatesRequest: self._certificates,
+            requests.CacheRequest: self._cache,
         }
 
     def handle(self, request: requests.Request, reply: Reply) -> None:
         """`reply` is called once: now, or when it is known how it went."""
-        if not isinstance(request, requests.Status):
+        if not isinstance(request, requests.StatusRequest):
             self._do[type(request)](request, reply)
             return
         try:
@@ -145,20 +145,20 @@ class Operator:
 
     # ---- requests
 
-    def _reload(self, _: requests.Reload, reply: Reply) -> None:
+    def _reload(self, _: requests.ReloadRequest, reply: Reply) -> None:
         if self._fleet.stop is not None:
             reply({"ok": False, "error": "lbproxy is stopping"})
             return
         self._wait_for_next.append(reply)
         self._feed(events.ReloadWanted())
 
-    def _stop(self, request: requests.Stop, reply: Reply) -> None:
+    def _stop(self, request: requests.StopRequest, reply: Reply) -> None:
         reply({"ok": True, "drain_timeout": self._serving_resources.config.proxy.drain_timeout})
         self._feed(events.Terminate("lbproxy stop"))
         if request.now:
             self._feed(events.Terminate("lbproxy stop --now"))
 
-    def _workers(self, request: requests.Workers, reply: Reply) -> None:
+    def _workers(self, request: requests.WorkersRequest, reply: Reply) -> None:
         generation = self._fleet.serving
         if generation is None:
             reply({"ok": False, "error": "nothing serves right now"})
@@ -170,12 +170,12 @@ class Operator:
         self._feed(events.Scale(request.delta))
         reply({"ok": True, "workers": wanted, "note": UNTIL_RELOAD})
 
-    def _log_level(self, request: requests.LogLevel, reply: Reply) -> None:
+    def _log_level(self, request: requests.LogLevelRequest, reply: Reply) -> None:
         self._level = request.level
         self._set_level(SetLogLevel(request.level))
         reply({"ok": True, "note": UNTIL_RELOAD})
 
-    def _certificates(self, request: requests.Certificates, reply: Reply) -> None:
+    def _certificates(self, request: requests.CertificatesRequest, reply: Reply) -> None:
         resources, now = self._serving_resources, time.time()
         if request.name:
             found = certificates.asked_for(request.name, resources.listeners, resources.refused, now)
@@ -183,13 +183,13 @@ class Operator:
             found = certificates.listed(resources.listeners, resources.refused, now)
         reply({"ok": True, "certificates": certificates.with_acme(found, self.acme())})
 
-    def _cache(self, request: requests.Cache, reply: Reply) -> None:
+    def _cache(self, request: requests.CacheRequest, reply: Reply) -> None:
         if self.cache is None:
             reply({"ok": False, "error": "nothing serves right now"})
         else:
             stored_answers.carry_out(request, self.cache, self._shared.ledger, reply)
 
-    def _backend(self, request: requests.BackendSet, reply: Reply) -> None:
+    def _backend(self, request: requests.BackendRequest, reply: Reply) -> None:
         fitting = self._called(request.name)
         if len(fitting) != 1:
             reply({"ok": False, "error": self._no_such(request.name, fitting)})
@@ -229,7 +229,7 @@ class Operator:
 
     # ---- status
 
-    def _status(self, _: requests.Status, reply: Reply) -> None:
+    def _status(self, _: requests.StatusRequest, reply: Reply) -> None:
         config = self._serving_resources.config
         now = time.monotonic()
         reply(
@@ -289,7 +289,7 @@ class Operator:
         return self._resources[serving.number if serving is not None else min(self._resources)]
 
 
-def _ordered(request: requests.BackendSet, order: int, backend: Backend) -> int:
+def _ordered(request: requests.BackendRequest, order: int, backend: Backend) -> int:
     """The cell for a backend that was ordered `order` before."""
     if request.action == "weight":
         return admin_cell(is_drained(order), None if request.weight == backend.weight else request.weight)

@@ -26,25 +26,25 @@ CacheAction = Literal["url", "prefix", "tag", "all", "stats", "show"]
 Level = Literal["debug", "info", "warning", "error"]
 
 
-class Refused(LbproxyError):
+class RequestRefused(LbproxyError):
     """The request cannot be understood; the text says what was wanted and what came."""
 
 
-class Status(NamedTuple):
+class StatusRequest(NamedTuple):
     """Asks how lbproxy and its backends are."""
 
 
-class Reload(NamedTuple):
+class ReloadRequest(NamedTuple):
     """Read the configuration again; the answer comes when the new generation serves, or cannot."""
 
 
-class Stop(NamedTuple):
+class StopRequest(NamedTuple):
     """Drain and exit; `now`: exit without draining."""
 
     now: bool
 
 
-class BackendSet(NamedTuple):
+class BackendRequest(NamedTuple):
     """Take a backend out, put it back, or give it another weight."""
 
     name: str  # "POOL/HOST:PORT", or "HOST:PORT" where one pool alone has it
@@ -52,25 +52,25 @@ class BackendSet(NamedTuple):
     weight: int  # 0..MAX_WEIGHT; 0 where the action is not "weight"
 
 
-class Workers(NamedTuple):
+class WorkersRequest(NamedTuple):
     """One worker more or less."""
 
     delta: Literal[1, -1]
 
 
-class LogLevel(NamedTuple):
+class LogLevelRequest(NamedTuple):
     """Log from this level on."""
 
     level: Level
 
 
-class Certificates(NamedTuple):
+class CertificatesRequest(NamedTuple):
     """Asks which certificates are served; `name`: to who asks for that one, with their chains. "": all."""
 
     name: str
 
 
-class Cache(NamedTuple):
+class CacheRequest(NamedTuple):
     """What the cache has, or what is not to be served out of it any more."""
 
     action: CacheAction
@@ -78,7 +78,16 @@ class Cache(NamedTuple):
     """A URL, the beginning of one, or a tag; "" for the other actions."""
 
 
-Request = Cache | Status | Reload | Stop | BackendSet | Workers | LogLevel | Certificates
+Request = (
+    CacheRequest
+    | StatusRequest
+    | ReloadRequest
+    | StopRequest
+    | BackendRequest
+    | WorkersRequest
+    | LogLevelRequest
+    | CertificatesRequest
+)
 
 
 class Flag(NamedTuple):
@@ -115,32 +124,33 @@ CACHE_ACTIONS = ("url", "prefix", "tag", "all", "stats", "show")
 LEVELS = ("debug", "info", "warning", "error")
 ACTIONS = ("drain", "enable", "weight")
 COMMANDS: dict[str, Command] = {
-    "status": Command(Status, {}),
-    "reload": Command(Reload, {}),
-    "stop": Command(Stop, {"now": Field(Flag(), False)}),
+    "status": Command(StatusRequest, {}),
+    "reload": Command(ReloadRequest, {}),
+    "stop": Command(StopRequest, {"now": Field(Flag(), False)}),
     "backend": Command(
-        BackendSet,
+        BackendRequest,
         {
             "name": Field(Text(1024)),
             "action": Field(Text(8, one_of=ACTIONS)),
             "weight": Field(Number(MAX_WEIGHT), 0),
         },
     ),
-    "workers": Command(Workers, {"delta": Field(OneOf((1, -1)))}),
-    "cache": Command(Cache, {"action": Field(Text(8, one_of=CACHE_ACTIONS)), "text": Field(Text(16_384), "")}),
-    "certificates": Command(Certificates, {"name": Field(Text(256), "")}),
-    "log-level": Command(LogLevel, {"level": Field(Text(8, one_of=LEVELS))}),
+    "workers": Command(WorkersRequest, {"delta": Field(OneOf((1, -1)))}),
+    "cache": Command(CacheRequest, {"action": Field(Text(8, one_of=CACHE_ACTIONS)), "text": Field(Text(16_384), "")}),
+    "certificates": Command(CertificatesRequest, {"name": Field(Text(256), "")}),
+    "log-level": Command(LogLevelRequest, {"level": Field(Text(8, one_of=LEVELS))}),
 }
 NAMES: dict[type, str] = {
-    Status: "status", Reload: "reload", Stop: "stop", BackendSet: "backend", Workers: "workers", LogLevel: "log-level",
-    Certificates: "certificates", Cache: "cache",
+    StatusRequest: "status", ReloadRequest: "reload", StopRequest: "stop", BackendRequest: "backend", WorkersRequest: "workers",
+    LogLevelRequest: "log-level",
+    CertificatesRequest: "certificates", CacheRequest: "cache",
 }  # fmt: skip
 
 
 def encode(request: Request) -> bytes:
     """The line that `parse` reads, its end included."""
     fields = request._asdict()
-    if isinstance(request, BackendSet) and request.action != "weight":
+    if isinstance(request, BackendRequest) and request.action != "weight":
         del fields["weight"]
     return json.dumps({"command": NAMES[type(request)], **fields}).encode("ascii") + b"\n"
 
@@ -152,19 +162,19 @@ def parse(line: bytes) -> Request:
     command = COMMANDS.get(name) if isinstance(name, str) else None
     if command is None:
         came = "none" if name is None else f"{name!r:.40}"
-        raise Refused(f'"command": wanted one of {", ".join(COMMANDS)}, came {came}')
+        raise RequestRefused(f'"command": wanted one of {", ".join(COMMANDS)}, came {came}')
     if unknown := sorted(given.keys() - command.fields.keys()):
-        raise Refused(f"{name} has no field {', '.join(unknown)!r:.80}; it has {', '.join(command.fields) or 'none'}")
+        raise RequestRefused(f"{name} has no field {', '.join(unknown)!r:.80}; it has {', '.join(command.fields) or 'none'}")
     values = {}
     for key, field in command.fields.items():
         values[key] = given.get(key, field.default)
         if values[key] is None:
-            raise Refused(f'{name} wants a field "{key}"')
+            raise RequestRefused(f'{name} wants a field "{key}"')
         if fault := field.rule.fault(values[key]):
-            raise Refused(f'{name}, "{key}": {fault:.200}')
-    if command.make is BackendSet and (values["action"] == "weight") is not ("weight" in given):
+            raise RequestRefused(f'{name}, "{key}": {fault:.200}')
+    if command.make is BackendRequest and (values["action"] == "weight") is not ("weight" in given):
         wanted = "wants" if values["action"] == "weight" else "has no"
-        raise Refused(f'{name}, "action" {values["action"]}: {wanted} field "weight"')
+        raise RequestRefused(f'{name}, "action" {values["action"]}: {wanted} field "weight"')
     return command.make(**values)
 
 
@@ -172,4 +182,4 @@ def _object(line: bytes) -> dict[str, object]:
     try:
         return strict_object(line.decode("utf-8"))
     except ValueError as error:  # NotStrict, UnicodeDecodeError
-        raise Refused(f"wanted one line of JSON: {error!s:.160}") from error
+        raise RequestRefused(f"wanted one line of JSON: {error!s:.160}") from error

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Protocol
 
 from lbproxy.balance.ledger import Ledger
-from lbproxy.cache.keeper import Found
+from lbproxy.cache.keeper import ShownEntry
 from lbproxy.cache.purges import Purge, url_of
-from lbproxy.master.operator.requests import Answer, Cache
+from lbproxy.master.operator.requests import Answer, CacheRequest
 from lbproxy.observe.snapshot import cache_totals
 
 PURGES = {"url": Purge.URL, "prefix": Purge.PREFIX, "tag": Purge.TAG, "all": Purge.ALL}
@@ -20,10 +20,10 @@ class Keeps(Protocol):
 
     def purge(self, what: Purge, text: bytes) -> str: ...
     def usage(self) -> dict[str, int]: ...
-    def search(self, url: bytes, told: Callable[[list[Found]], None]) -> bool: ...
+    def search(self, url: bytes, told: Callable[[list[ShownEntry]], None]) -> bool: ...
 
 
-def carry_out(request: Cache, keeps: Keeps, ledger: Ledger, reply: Callable[[Answer], None]) -> None:
+def carry_out(request: CacheRequest, keeps: Keeps, ledger: Ledger, reply: Callable[[Answer], None]) -> None:
     """`reply` is called once: now, or when all that is stored was looked at."""
     if request.action == "stats":
         reply(_stats(keeps, ledger))
@@ -41,7 +41,7 @@ def carry_out(request: Cache, keeps: Keeps, ledger: Ledger, reply: Callable[[Ans
     reply({"ok": False, "error": why} if why else {"ok": True})
 
 
-def _text(request: Cache) -> bytes:
+def _text(request: CacheRequest) -> bytes:
     if request.action in ("url", "show"):
         return url_of(request.text, whole=True)
     if request.action == "prefix":
@@ -60,7 +60,7 @@ def _stats(keeps: Keeps, ledger: Ledger) -> Answer:
     return {"ok": True, "usage": usage, "counts": told["storage"], **said}
 
 
-def _told(found: Found) -> Answer:
+def _told(found: ShownEntry) -> Answer:
     """`meta` is the policy's: whoever asks understands it, and the master need not."""
     return {
         "url": found.url.decode("latin-1"),

@@ -25,7 +25,7 @@ from typing import NamedTuple, NoReturn, Protocol
 from lbproxy import __version__
 from lbproxy.balance.backend import Backend
 from lbproxy.balance.ledger import WHOLE_SIZE, Ledger, writable
-from lbproxy.config.model import Config, Pool
+from lbproxy.config.model import Config, PoolConfig
 from lbproxy.errors import StartError
 from lbproxy.ipc.handover import ChildMain, Handover
 from lbproxy.master.fleet.child import Role
@@ -37,13 +37,13 @@ from lbproxy.master.system.ledger_map import protect
 from lbproxy.master.system.privileges import Account
 from lbproxy.tls.key_servers import contexts as key_set_contexts
 from lbproxy.tls.keystore import KeyStore
-from lbproxy.tls.pool_files import Pieces, context_of, pieces_of
+from lbproxy.tls.pool_files import PoolPieces, context_of, pieces_of
 
 FORMAT = 4
 MEMORY = "lbproxy-child"
 
 
-class Forks(Protocol):
+class AnewForker(Protocol):
     """What is needed of a forker."""
 
     def fork(self, descriptors: Sequence[int], what: bytes = ..., /) -> int: ...
@@ -57,7 +57,7 @@ class Program(NamedTuple):
     """An argument vector that executes it, to which the bequest's descriptor is added."""
     ready: Callable[[], Callable[[Config, str], ChildMain]]
     """Loads what it runs, in a process that forks it (forker.py)."""
-    forker: Forks | None = None
+    forker: AnewForker | None = None
     """That process; None: there is none (any more)."""
 
 
@@ -73,7 +73,7 @@ class Bequest(NamedTuple):
     metrics: int
     """A descriptor; -1: none."""
     keys: int
-    pools: dict[str, Pieces]
+    pools: dict[str, PoolPieces]
     key_authorities: dict[Path, bytes]
 
 
@@ -136,7 +136,7 @@ def bequeath(order: Spawn, shared: MasterResources, resources: GenerationResourc
     return found if metrics is None else [*found, bequest.metrics]
 
 
-def checked_by_tls(pool: Pool) -> bool:
+def checked_by_tls(pool: PoolConfig) -> bool:
     """Whether control shakes hands with its backends."""
     return pool.tls is not None and pool.health.type in ("tls", "http", "grpc")
 

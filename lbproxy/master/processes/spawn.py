@@ -111,7 +111,7 @@ def spawn(
 
 
 def _by_forker(
-    forker: anew.Forks, order: Spawn, shared: MasterResources, resources: GenerationResources, pipe: socket.socket
+    forker: anew.AnewForker, order: Spawn, shared: MasterResources, resources: GenerationResources, pipe: socket.socket
 ) -> int:
     descriptors = anew.bequeath(order, shared, resources, pipe)
     try:

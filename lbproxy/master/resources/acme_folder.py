@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from lbproxy.config.acme_names import file_of, folder_of, pairs, wanted
-from lbproxy.config.model import Certificate, Config
+from lbproxy.config.model import CertificateConfig, Config
 from lbproxy.errors import Complaint, StartError
 from lbproxy.master.system.privileges import Account, account_for, drop
 from lbproxy.tls.apart import PER_PAIR
@@ -46,12 +46,12 @@ def stand_in(config: Config, folder: Path) -> Config:
     """For `check`, which writes nothing where a start would: the configuration with certificates in `folder` in place of those that
     are still to come. Raises OSError."""
     coming = dict(zip((pair.cert for pair in pairs(config)), wanted(config).names, strict=True))
-    made: dict[Path, Certificate] = {}
+    made: dict[Path, CertificateConfig] = {}
     for path, name in coming.items():
         if not os.path.lexists(path):
             there = folder / file_of(name)
             write_private(there, placeholder(name, datetime.now(UTC)))
-            made[path] = Certificate(there, there)
+            made[path] = CertificateConfig(there, there)
     if not made:
         return config
     listens = (replace(one, listed=tuple(made.get(pair.cert, pair) for pair in one.listed)) for one in config.listen)

@@ -12,7 +12,7 @@ from lbproxy.config import documents
 from lbproxy.config.model import Config, Document
 from lbproxy.config.passwords import parse
 from lbproxy.errors import Complaint, ConfigError, StartError
-from lbproxy.http.tokens import BadKeys, Keys
+from lbproxy.http.tokens import BadKeys, TokenKeys
 from lbproxy.master.resources import key_sets
 from lbproxy.tls.keystore import KeyStore, Piece, content_of
 
@@ -28,7 +28,7 @@ def complaints(config: Config) -> list[Complaint]:
         if route.jwt is not None and route.jwt.jwks_file is not None:
             try:
                 with content_of(route.jwt.jwks_file) as content:
-                    Keys.parse(bytes(content))
+                    TokenKeys.parse(bytes(content))
             except (OSError, BadKeys) as error:
                 why = f"cannot be read: {error.strerror or error}" if isinstance(error, OSError) else str(error)
                 message = f"{route.jwt.jwks_file} {why}"
@@ -57,7 +57,7 @@ def _check(document: Document, content: bytes) -> None:
     """Raises StartError for what is not good enough."""
     if document.kind == "jwks":
         try:
-            Keys.parse(content)
+            TokenKeys.parse(content)
         except BadKeys as error:
             raise StartError(f"{document.file} {error}") from error
         return

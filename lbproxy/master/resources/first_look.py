@@ -19,7 +19,7 @@ from setproctitle import setproctitle
 
 from lbproxy.config.model import Config
 from lbproxy.errors import LbproxyError, StartError
-from lbproxy.master.files.reading import Passing, Reading
+from lbproxy.master.files.reading import FileReader, Passing
 
 PATIENCE = 20.0
 """Seconds at one path; a busy machine may take some."""
@@ -34,7 +34,7 @@ class FirstLook:
 
     def __init__(self, look: Callable[[Passing], object]) -> None:
         """Raises OSError."""
-        self._reading = Reading(lambda inbox, passing: look(passing))
+        self._reading = FileReader(lambda inbox, passing: look(passing))
         self._place, self._until = "", time.monotonic() + PATIENCE
         self._over = False
 
@@ -101,7 +101,7 @@ def look_at_all(config: Config, passing: Passing) -> bool:
 
 def hanging(config: Config, within: float = GLANCE) -> str:
     """The path at which whoever looks at all that it names stands still for half of these seconds; "": there is none."""
-    looking = Reading(lambda inbox, passing: look_at_all(config, passing))
+    looking = FileReader(lambda inbox, passing: look_at_all(config, passing))
     try:
         before = ""
         for _ in range(2):

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lbproxy.balance.backend import Backend
-from lbproxy.config.model import Address, Certificate, Config, Listen
+from lbproxy.config.model import Address, CertificateConfig, Config, ListenConfig
 from lbproxy.errors import Complaint, by_place
-from lbproxy.master.fleet.events import Terms
-from lbproxy.master.inspection.inspectors import Inspectors, Loading
+from lbproxy.master.fleet.events import FleetTerms
+from lbproxy.master.inspection.inspectors import InspectionProcess, Loading
 from lbproxy.master.system.cache_memory import CacheMemory
 from lbproxy.tls import contexts
 from lbproxy.tls.keystore import KeyStore, Piece
@@ -27,7 +27,7 @@ class Listening(NamedTuple):
     """A listener of the configuration: its socket, and for TLS the context it has for life and the certificates of this
     generation."""
 
-    listen: Listen
+    listen: ListenConfig
     socket: socket.socket
     outer: ssl.SSLContext | None
     shown: contexts.Credentials | None
@@ -63,11 +63,11 @@ class GenerationResources:
     ticket_secrets: tuple[bytes, ...] = field(default=(), repr=False)
     vault: KeyStore | None = None
     """With key_isolation, what the listeners' key files held, for the processes that have them alone."""
-    refused: dict[Certificate, str] = field(default_factory=dict)
+    refused: dict[CertificateConfig, str] = field(default_factory=dict)
     """Pairs that changed on disk and are not shown as they are there, and why."""
     documents: tuple[Piece, ...] = ()
     """Where the configuration's documents, and then its sets of keys, stand in the store, by number."""
-    inspectors: Inspectors | None = None
+    inspectors: InspectionProcess | None = None
     """Whoever looks at requests of its routes."""
     loading: Loading | None = None
     """Whoever loads their rules yet; nobody is forked before."""
@@ -86,10 +86,10 @@ class GenerationResources:
         return by_place([*self.notes, *self.remarks.at()])
 
     @property
-    def terms(self) -> Terms:
+    def terms(self) -> FleetTerms:
         """For the fleet."""
         proxy = self.config.proxy
-        return Terms(
+        return FleetTerms(
             self.workers,
             proxy.drain_timeout,
             self.config.longest_tunnel(),

@@ -19,9 +19,9 @@ from lbproxy.config.plan import Plan, effective, plan
 from lbproxy.errors import ConfigError, StartError, Unresolved
 from lbproxy.master.files.reading import Passing
 from lbproxy.master.fleet import events
-from lbproxy.master.inspection.inspectors import Inspectors, Loading
+from lbproxy.master.inspection.inspectors import InspectionProcess, Loading
 from lbproxy.master.names import resolve
-from lbproxy.master.names.asking import Asking
+from lbproxy.master.names.asking import NameAsker
 from lbproxy.master.resources.first_look import FirstLook
 from lbproxy.master.resources.generation import GenerationResources
 from lbproxy.master.resources.prepare import provide
@@ -39,12 +39,12 @@ class _Reload(NamedTuple):
     config: Config
 
 
-class _Waiting(NamedTuple):
+class _AwaitedProcess(NamedTuple):
     """It waits for a process."""
 
     number: int
     """Of the generation."""
-    process: FirstLook | Asking | Loading
+    process: FirstLook | NameAsker | Loading
 
 
 class Preparation:
@@ -72,7 +72,7 @@ class Preparation:
         self._feed = feed
         self._harvest = harvest
         self._look = look
-        self._waiting: _Waiting | None = None
+        self._waiting: _AwaitedProcess | None = None
         self._first: GenerationResources | None = None
         """Those of a start whose rules are loading."""
         self.plans: dict[int, Plan] = {}
@@ -109,7 +109,7 @@ class Preparation:
         reload = _Reload(number, wanted, config)
         unknown = resolve.unknown(config, self._shared.name_state.addresses)
         if unknown:
-            asking = Asking(unknown, config.proxy.resolvers)
+            asking = NameAsker(unknown, config.proxy.resolvers)
             self._await(number, asking, partial(self._on_answers, reload, asking))
         else:
             self._load(reload, {})
@@ -137,8 +137,8 @@ class Preparation:
         if self._waiting is not None:
             self._waiting.process.close_in_child()
 
-    def _await(self, number: int, process: FirstLook | Asking | Loading, heard: Callable[[int], None]) -> None:
-        self._waiting = _Waiting(number, process)
+    def _await(self, number: int, process: FirstLook | NameAsker | Loading, heard: Callable[[int], None]) -> None:
+        self._waiting = _AwaitedProcess(number, process)
         self._selector.register(process, selectors.EVENT_READ, heard)
 
     @contextmanager
@@ -166,7 +166,7 @@ class Preparation:
         loading = Loading(reload.config, self._shared.account)
         self._await(reload.number, loading, partial(self._on_rules, reload, answers, loading))
 
-    def _go_on(self, reload: _Reload, answers: resolve.Answers, rules: Inspectors | None) -> None:
+    def _go_on(self, reload: _Reload, answers: resolve.Answers, rules: InspectionProcess | None) -> None:
         """With what is here: the rest of what `begin` begins."""
         serving = self._serving()
         with ExitStack() as undo:
@@ -192,7 +192,7 @@ class Preparation:
         resources.inspectors = loading.done()
         self._feed(events.Prepared(1, resources.terms))
 
-    def _on_answers(self, reload: _Reload, asking: Asking, _: int) -> None:
+    def _on_answers(self, reload: _Reload, asking: NameAsker, _: int) -> None:
         try:
             answers = asking.hear()
         except Unresolved as error:

@@ -20,10 +20,10 @@ from lbproxy.balance.backend import Backend
 from lbproxy.balance.ledger import RETIRED
 from lbproxy.balance.slots import Assignment, SlotTable
 from lbproxy.config.descriptors import wanted
-from lbproxy.config.model import Address, Config, Listen
+from lbproxy.config.model import Address, Config, ListenConfig
 from lbproxy.errors import Complaint, StartError
 from lbproxy.http.h2 import offered as h2
-from lbproxy.master.inspection.inspectors import Inspectors, Loading, Rules
+from lbproxy.master.inspection.inspectors import InspectionProcess, Loading, Rules
 from lbproxy.master.names import resolve
 from lbproxy.master.resources import documents, key_sets
 from lbproxy.master.resources.generation import GenerationResources, Listening
@@ -114,7 +114,7 @@ def provide(
     living: Collection[GenerationResources] = (),
     serving: GenerationResources | None = None,
     lookup: resolve.Lookup = lookup_all,
-    rules: Rules = Inspectors.begin,
+    rules: Rules = InspectionProcess.begin,
     harvest: Harvest | None = None,
 ) -> GenerationResources:
     """What a generation with this configuration needs; `shared` changes only when all of it can be had. Raises StartError.
@@ -231,12 +231,12 @@ def _take_in(
     return tuple(map(Listening, config.listen, opened.bound, opened.contexts_of, opened.shown, slots, opened.keys))
 
 
-def _identity(listen: Listen) -> str:
+def _identity(listen: ListenConfig) -> str:
     """What keeps a listener's slot in the ledger over a reload; no pool's name has a space in it, so no backend is called so."""
     return f"listen {listen.address}"
 
 
-def _granted(sock: UnixListener, listen: Listen) -> list[tuple[str, str]]:
+def _granted(sock: UnixListener, listen: ListenConfig) -> list[tuple[str, str]]:
     """The file of a socket that stays gets the mode and owner of the new configuration; a warning where that is not allowed."""
     try:
         sock.grant(listen.access)

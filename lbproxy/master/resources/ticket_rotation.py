@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from lbproxy.config.model import Process
+from lbproxy.config.model import ProcessConfig
 from lbproxy.errors import StartError
 from lbproxy.observe.log import get_logger
 from lbproxy.tls import tickets
@@ -37,7 +37,7 @@ class TicketRotation:
     def __repr__(self) -> str:
         return f"<TicketRotation of {len(self._made)}, files: {[*map(str, self._files)]}>"
 
-    def secrets(self, proxy: Process) -> tuple[bytes, ...]:
+    def secrets(self, proxy: ProcessConfig) -> tuple[bytes, ...]:
         """For a generation with this configuration. Raises StartError for files that hold none."""
         if not proxy.ticket_keys:
             self._files = ()
@@ -49,7 +49,7 @@ class TicketRotation:
         self._files, self.stamps = proxy.ticket_keys, stamps
         return self._read
 
-    def look(self, proxy: Process, now: float, tell: Callable[[tuple[bytes, ...]], None]) -> None:
+    def look(self, proxy: ProcessConfig, now: float, tell: Callable[[tuple[bytes, ...]], None]) -> None:
         """From time to time; `tell` is told the secrets when they are others."""
         if now < self._look_at:
             return

@@ -28,14 +28,14 @@ from typing import Any, NamedTuple, NoReturn
 
 from lbproxy.balance.ledger import WHOLE_SIZE, Ledger
 from lbproxy.balance.slots import SlotTable
-from lbproxy.config.model import Address, Config, Listen
+from lbproxy.config.model import Address, Config, ListenConfig
 from lbproxy.errors import StartError
 from lbproxy.ipc.messages import SILENCE_LIMIT
 from lbproxy.ipc.pipe import MasterPipe
 from lbproxy.master.fleet.child import FOREVER, Child, Phase, Role
-from lbproxy.master.fleet.events import Terms
+from lbproxy.master.fleet.events import FleetTerms
 from lbproxy.master.fleet.fleet import Fleet
-from lbproxy.master.fleet.generation import Generation, Post, Stage
+from lbproxy.master.fleet.generation import Generation, GenerationStage, Post
 from lbproxy.master.names.state import NameState
 from lbproxy.master.processes.spawn import LAST_WORDS, Running
 from lbproxy.master.resources.generation import GenerationResources, Listening
@@ -236,13 +236,15 @@ def _ledger(descriptor: int) -> tuple[int, Ledger, Any]:
 
 def _generation(facts: dict[str, Any], now: float) -> Generation:
     """Its posts are what its children say; nobody is posted there any more."""
-    terms = Terms(**facts["terms"])
-    generation = Generation(facts["number"], terms._replace(workers=0), now, first=False, stage=Stage(facts["stage"]), adopted=True)
+    terms = FleetTerms(**facts["terms"])
+    generation = Generation(
+        facts["number"], terms._replace(workers=0), now, first=False, stage=GenerationStage(facts["stage"]), adopted=True
+    )
     for told in facts["children"]:
         child = Child(told["slot"], facts["number"], Role(told["role"]), told["worker"], now, told["pid"], Phase(told["phase"]))
         child.ready_at = now
         child.deadline = FOREVER if told["left"] is None else now + max(told["left"], SILENCE_LIMIT)
-        if generation.stage is Stage.SERVING and child.phase is Phase.SERVING:
+        if generation.stage is GenerationStage.SERVING and child.phase is Phase.SERVING:
             generation.posts.append(Post(child.role, child.worker, child))
         else:
             generation.leaving.append(child)
@@ -251,7 +253,9 @@ def _generation(facts: dict[str, Any], now: float) -> Generation:
 
 def _resources_of(config: Config, facts: dict[str, Any], sockets: Mapping[int, socket.socket]) -> GenerationResources:
     listeners = tuple(
-        Listening(Listen(Address(host, port)), sockets[fd], None, None) for host, port, fd in facts["listeners"] if fd in sockets
+        Listening(ListenConfig(Address(host, port)), sockets[fd], None, None)
+        for host, port, fd in facts["listeners"]
+        if fd in sockets
     )
     workers = sum(told["role"] == Role.WORKER.value for told in facts["children"])
     return GenerationResources(config, workers, listeners, {}, {}, None, -1, {}, frozenset(facts["columns"]))

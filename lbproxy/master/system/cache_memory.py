@@ -16,7 +16,7 @@ from pathlib import Path
 
 from lbproxy.cache.layout import Word
 from lbproxy.cache.memory import begin_anew, fits, forget_processes
-from lbproxy.config.model import CacheStore, Config
+from lbproxy.config.model import CacheStoreConfig, Config
 from lbproxy.config.units import format_size
 from lbproxy.errors import Complaint, StartError
 from lbproxy.master.system import cache_kept, cores
@@ -57,27 +57,27 @@ class CacheMemory:
         """Bytes of memory."""
         return len(self.mapped)
 
-    def serves(self, wanted: CacheStore) -> bool:
+    def serves(self, wanted: CacheStoreConfig) -> bool:
         """Whether it is what the configuration wants."""
         return self.size == size_of(wanted) and self.disk == disk_of(wanted) and self.folder == folder_of(wanted)
 
 
-def size_of(wanted: CacheStore) -> int:
+def size_of(wanted: CacheStoreConfig) -> int:
     """Bytes of memory: whole pages, whatever number somebody wrote."""
     return wanted.memory - wanted.memory % mmap.PAGESIZE
 
 
-def disk_of(wanted: CacheStore) -> int:
+def disk_of(wanted: CacheStoreConfig) -> int:
     """Bytes of files."""
     return 0 if wanted.files is None else wanted.disk
 
 
-def folder_of(wanted: CacheStore) -> Path | None:
+def folder_of(wanted: CacheStoreConfig) -> Path | None:
     """Where bodies go."""
     return None if wanted.files is None else wanted.files / NAME
 
 
-def make(config: Config, wanted: CacheStore, account: Account | None, start: bool = False) -> CacheMemory:
+def make(config: Config, wanted: CacheStoreConfig, account: Account | None, start: bool = False) -> CacheMemory:
     """An empty one, and what stands in the folder goes; or, at the `start`, what was kept. Raises StartError."""
     if found := faults(config, wanted, account):
         raise StartError("\n".join(map(str, found)))
@@ -176,7 +176,7 @@ def empty(folder: Path, account: Account | None) -> None:
         os.close(descriptor)
 
 
-def faults(config: Config, wanted: CacheStore, account: Account | None) -> list[Complaint]:
+def faults(config: Config, wanted: CacheStoreConfig, account: Account | None) -> list[Complaint]:
     """What start would refuse: more memory than there is, a folder that is none, or that is open to others."""
     found = []
     there = memory_there()

@@ -36,7 +36,7 @@ KINDS = {
 }
 
 
-class Refused(Exception):
+class DescriptorRefused(Exception):
     """A descriptor is not what we can serve; says what came instead and what to do."""
 
 
@@ -59,7 +59,7 @@ def inherit(
         fd, name = first + index, names[index] if index < len(names) else ""
         try:
             _adopt(fd, sockets)
-        except Refused as why:
+        except DescriptorRefused as why:
             faults.append(f"LISTEN_FDS: descriptor {fd}{f' ({name})' if name else ''}: {why}")
     if faults:
         for sock in sockets.values():
@@ -83,8 +83,10 @@ def _adopt(fd: int, sockets: dict[Address, socket.socket]) -> None:
         address = _address_of(sock)
         _require_one_family(sock, address)
         if address in sockets:
-            raise Refused(f"a second socket for {address}: each would get some of the connections (ReusePort= in the socket unit?)")
-    except Refused:
+            raise DescriptorRefused(
+                f"a second socket for {address}: each would get some of the connections (ReusePort= in the socket unit?)"
+            )
+    except DescriptorRefused:
         sock.close()
         raise
     sock.setblocking(False)
@@ -98,7 +100,7 @@ def _address_of(sock: socket.socket) -> Address:
         return Address(*sock.getsockname()[:2])
     path = sock.getsockname()
     if not isinstance(path, str) or not path.startswith("/"):
-        raise Refused("wanted a Unix socket with a file, came one without (ListenStream=/PATH in the socket unit)")
+        raise DescriptorRefused("wanted a Unix socket with a file, came one without (ListenStream=/PATH in the socket unit)")
     return Address(UNIX + path, 0)
 
 
@@ -106,12 +108,12 @@ def _require_socket(fd: int) -> None:
     try:
         mode = os.fstat(fd).st_mode
     except OSError as error:
-        raise Refused(f"wanted a listening stream socket, came none: {error.strerror}") from error
+        raise DescriptorRefused(f"wanted a listening stream socket, came none: {error.strerror}") from error
     if not os.get_inheritable(fd):  # then it did not come through exec(2): we have opened it, and need it
-        raise Refused("wanted a listening stream socket, came none")
+        raise DescriptorRefused("wanted a listening stream socket, came none")
     if not stat.S_ISSOCK(mode):
         os.close(fd)
-        raise Refused(f"wanted a listening stream socket, came {KINDS.get(stat.S_IFMT(mode), 'something else')}")
+        raise DescriptorRefused(f"wanted a listening stream socket, came {KINDS.get(stat.S_IFMT(mode), 'something else')}")
 
 
 def _require_listening_stream(sock: socket.socket) -> None:
@@ -119,14 +121,16 @@ def _require_listening_stream(sock: socket.socket) -> None:
     if not known or sock.type != socket.SOCK_STREAM:
         family, kind = FAMILIES.get(sock.family, f"family {int(sock.family)}"), TYPES.get(sock.type, f"type {int(sock.type)}")
         came = f"one of {family}, {kind}, protocol {sock.proto}"
-        raise Refused(f"wanted a listening stream socket, came {came} (ListenStream=ADDRESS:PORT or =/PATH in the socket unit)")
+        raise DescriptorRefused(
+            f"wanted a listening stream socket, came {came} (ListenStream=ADDRESS:PORT or =/PATH in the socket unit)"
+        )
     if not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-        raise Refused("wanted a listening stream socket, came one that does not listen (Accept=no in the socket unit)")
+        raise DescriptorRefused("wanted a listening stream socket, came one that does not listen (Accept=no in the socket unit)")
 
 
 def _require_one_family(sock: socket.socket, address: Address) -> None:
     if sock.family == socket.AF_INET6 and not sock.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY) and address.host == "::":
-        raise Refused(
+        raise DescriptorRefused(
             f"{address} takes IPv4 too (in the socket unit: BindIPv6Only=ipv6-only, "
             f"and ListenStream=0.0.0.0:{address.port} for IPv4, which then is a [[listen]] of its own)"
         )

@@ -19,7 +19,7 @@ from types import MappingProxyType
 
 import psutil
 
-from lbproxy.config.model import Address, Config, Listen
+from lbproxy.config.model import Address, Config, ListenConfig
 from lbproxy.errors import Complaint, NotYet, StartError
 from lbproxy.master.system.socketfile import Occupied
 from lbproxy.master.system.unix_listener import UnixListener, UnknownAccount, discard
@@ -58,12 +58,12 @@ def open_metrics(config: Config, interpreter: str, inherited: Inherited = NONE) 
     address = config.metrics.address
     if address is None:
         return None
-    return _open_all(config.source, [(Listen(address), 0, "metrics.address")], interpreter, inherited)[0]
+    return _open_all(config.source, [(ListenConfig(address), 0, "metrics.address")], interpreter, inherited)[0]
 
 
 def open_taps(config: Config, interpreter: str, inherited: Inherited = NONE) -> dict[Address, socket.socket]:
     """Those that readers of taps connect to. Raises StartError."""
-    places = [(Listen(tap.listen), tap.line, f"tap.{tap.name}.listen") for tap in config.taps if tap.listen is not None]
+    places = [(ListenConfig(tap.listen), tap.line, f"tap.{tap.name}.listen") for tap in config.taps if tap.listen is not None]
     opened = _open_all(config.source, places, interpreter, inherited)
     for sock in opened:  # what accepts from it may set no options, and they are inherited: readers that are gone are found out
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -72,7 +72,7 @@ def open_taps(config: Config, interpreter: str, inherited: Inherited = NONE) -> 
     return {listen.address: sock for (listen, _, _), sock in zip(places, opened, strict=True)}
 
 
-def listen_on(listen: Listen) -> socket.socket:
+def listen_on(listen: ListenConfig) -> socket.socket:
     """One bound, listening, non-blocking, close-on-exec socket. Raises OSError, Occupied."""
     address = listen.address
     if address.path:
@@ -119,7 +119,7 @@ def backlog() -> int:
 
 
 def _open_all(
-    source: str, places: Iterable[tuple[Listen, int, str]], interpreter: str, inherited: Inherited
+    source: str, places: Iterable[tuple[ListenConfig, int, str]], interpreter: str, inherited: Inherited
 ) -> list[socket.socket]:
     sockets: list[socket.socket] = []
     opened: list[socket.socket] = []
@@ -153,7 +153,7 @@ def _open_all(
     return sockets
 
 
-def _listen_patiently(listen: Listen, until: float) -> socket.socket:
+def _listen_patiently(listen: ListenConfig, until: float) -> socket.socket:
     """`listen_on`, again and again while the port, or the socket file, is in use."""
     while True:
         try:
@@ -165,7 +165,7 @@ def _listen_patiently(listen: Listen, until: float) -> socket.socket:
             time.sleep(PAUSE)
 
 
-def explain_file(error: Exception, listen: Listen) -> tuple[str, str]:
+def explain_file(error: Exception, listen: ListenConfig) -> tuple[str, str]:
     """What went wrong with a Unix socket's file, and what to do about it."""
     what = f"cannot listen on {listen.address}"
     if isinstance(error, Occupied):

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
-from lbproxy.config.model import Address, Config, Tap
+from lbproxy.config.model import Address, Config, TapConfig
 from lbproxy.errors import Complaint, StartError
 from lbproxy.master.system import capture
 from lbproxy.master.system.sockets import open_taps
@@ -99,7 +99,7 @@ def try_out(config: Config, running: Collection[Config] = ()) -> None:
         raise StartError("\n".join(map(str, faults)))
 
 
-def _pipe(config: Config, tap: Tap) -> Iterator[Complaint]:
+def _pipe(config: Config, tap: TapConfig) -> Iterator[Complaint]:
     path, place = tap.fifo, f"tap.{tap.name}.fifo"
     if path is None:
         return
@@ -121,7 +121,7 @@ def _pipe(config: Config, tap: Tap) -> Iterator[Complaint]:
         os.close(found)
 
 
-def _interface(config: Config, tap: Tap, known: Collection[str | None]) -> Iterator[Complaint]:
+def _interface(config: Config, tap: TapConfig, known: Collection[str | None]) -> Iterator[Complaint]:
     if tap.interface is None:
         return
     try:

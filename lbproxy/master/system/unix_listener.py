@@ -14,7 +14,7 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
-from lbproxy.config.model import Listen, SocketAccess
+from lbproxy.config.model import ListenConfig, SocketAccessConfig
 from lbproxy.master.system import socketfile
 
 _NOBODYS = 2**32 - 1
@@ -32,7 +32,7 @@ class UnixListener(socket.socket):
     file: os.stat_result
 
     @classmethod
-    def open(cls, listen: Listen, backlog: int) -> UnixListener:
+    def open(cls, listen: ListenConfig, backlog: int) -> UnixListener:
         """Listening at its path. Raises OSError, socketfile.Occupied."""
         sock = cls(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
@@ -56,7 +56,7 @@ class UnixListener(socket.socket):
             sock.file = os.fstat(descriptor)  # the socket itself, which no file is
         return sock
 
-    def grant(self, access: SocketAccess) -> None:
+    def grant(self, access: SocketAccessConfig) -> None:
         """Another mode and owner, for our file. Raises OSError, also when another one is in its place."""
         socketfile.grant(self.path, self.file, account_of(access), access.mode)
 
@@ -68,7 +68,7 @@ def discard(sock: socket.socket) -> None:
     sock.close()
 
 
-def account_of(access: SocketAccess) -> tuple[int, int]:
+def account_of(access: SocketAccessConfig) -> tuple[int, int]:
     """(user, group) as chown wants them. Raises UnknownAccount."""
     user, group = socketfile.UNCHANGED
     if access.owner is not None:

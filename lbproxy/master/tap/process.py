@@ -23,7 +23,7 @@ from setproctitle import setproctitle
 
 from lbproxy.master.system.privileges import Account, give_up
 from lbproxy.net.tap_interface import TapInterface
-from lbproxy.net.tap_outputs import TapOutputs, Terms
+from lbproxy.net.tap_outputs import TapOutputs, TapTerms
 from lbproxy.net.tap_stream import TapStream
 from lbproxy.observe.tap_facts import FIFO, INTERFACE
 from lbproxy.observe.tapped import LARGEST, Gathering
@@ -214,7 +214,7 @@ class TapProcess:
     def _settle(self, order: dict[str, Any], fd: int) -> None:
         """A tap is new, or other than it was; its listening socket comes along."""
         sinks, readers, room, allow = order["terms"]
-        terms = Terms(tuple(sinks), readers, room, tuple(map(ip_network, allow)))
+        terms = TapTerms(tuple(sinks), readers, room, tuple(map(ip_network, allow)))
         tap = self._taps.get(order["tap"])
         if tap is None:
             tap = self._taps[order["tap"]] = TapOutputs(terms)

@@ -18,13 +18,13 @@ import socket
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from lbproxy.config.model import Address, Config, Tap
+from lbproxy.config.model import Address, Config, TapConfig
 from lbproxy.ipc.messages import TapWork
 from lbproxy.master.system import tap_openings
 from lbproxy.master.system.executed import execute
 from lbproxy.master.system.privileges import Account
 from lbproxy.observe.log import get_logger
-from lbproxy.observe.tap_facts import INTERFACE, LISTEN, SINKS, Work
+from lbproxy.observe.tap_facts import INTERFACE, LISTEN, SINKS, TapOutputWork
 
 LEAST_LIFE = 1.0
 """Seconds from one process to the next: one that cannot live must not keep the master busy."""
@@ -35,7 +35,7 @@ ROOM = 1024 * 1024
 MOST_HEARD = 100
 
 
-def live(config: Config) -> list[Tap]:
+def live(config: Config) -> list[TapConfig]:
     """Those of its taps that somebody reads while it happens."""
     return [tap for tap in config.taps if tap.sinks]
 
@@ -51,13 +51,13 @@ class Taps:
         self._started = float("-inf")
         self._look_at = 0.0
         self._walls = True
-        self._wanted: dict[str, Tap] = {}
-        self._told: dict[str, tuple[Tap, int]] = {}
+        self._wanted: dict[str, TapConfig] = {}
+        self._told: dict[str, tuple[TapConfig, int]] = {}
         """What the process goes by: the tap, and the descriptor of its listening socket (-1: none)."""
         self._workers: dict[int, socket.socket] = {}
         """The process's ends, by the worker's row."""
-        self._work: dict[tuple[str, str], Work] = {}
-        self._before: dict[tuple[str, str], Work] = {}
+        self._work: dict[tuple[str, str], TapOutputWork] = {}
+        self._before: dict[tuple[str, str], TapOutputWork] = {}
         """What processes before this one did."""
         self._failed: dict[tuple[str, str], str] = {}
         """Why something cannot be opened, so that it is told once."""
@@ -111,7 +111,7 @@ class Taps:
         for name, tap in self._wanted.items():
             for sink in tap.sinks:
                 at = name, sink
-                found.append(TapWork(name, sink, *_sum(self._before.get(at, Work()), self._work.get(at, Work()))))
+                found.append(TapWork(name, sink, *_sum(self._before.get(at, TapOutputWork()), self._work.get(at, TapOutputWork()))))
         return found
 
     def close(self) -> None:
@@ -146,7 +146,7 @@ class Taps:
             self._process.close()
             self._process = None
         for at, work in self._work.items():
-            self._before[at] = _sum(self._before.get(at, Work()), work)._replace(readers=0)
+            self._before[at] = _sum(self._before.get(at, TapOutputWork()), work)._replace(readers=0)
         self._work, self._told = {}, {}
 
     def _order(self, order: Mapping[str, Any], descriptor: int = -1) -> None:
@@ -174,12 +174,12 @@ class Taps:
                 self._lose("the process has ended")
                 return
             told = json.loads(said)
-            self._work = {(name, sink): Work(*done) for name, one in told["work"].items() for sink, done in one.items()}
+            self._work = {(name, sink): TapOutputWork(*done) for name, one in told["work"].items() for sink, done in one.items()}
 
     # ---- what it is to have
 
     def _want(self, configs: Sequence[Config]) -> None:
-        wanted: dict[str, Tap] = {}
+        wanted: dict[str, TapConfig] = {}
         for config in configs:
             for tap in live(config):
                 wanted.setdefault(tap.name, tap)
@@ -204,16 +204,16 @@ class Taps:
                 self._told[name] = tap, descriptor
                 self._open([(tap, sink) for sink in tap.sinks if sink != LISTEN and (old is None or sink in anew)])
 
-    def _missing(self) -> list[tuple[Tap, str]]:
+    def _missing(self) -> list[tuple[TapConfig, str]]:
         """What the process does not have, as far as is known."""
         return [
             (tap, sink)
             for tap, _ in self._told.values()
             for sink in tap.sinks
-            if sink != LISTEN and not self._work.get((tap.name, sink), Work()).readers
+            if sink != LISTEN and not self._work.get((tap.name, sink), TapOutputWork()).readers
         ]
 
-    def _open(self, missing: Iterable[tuple[Tap, str]]) -> None:
+    def _open(self, missing: Iterable[tuple[TapConfig, str]]) -> None:
         for tap, sink in missing:
             if self._process is None:
                 return
@@ -246,7 +246,7 @@ class Taps:
             sock.close()
 
 
-def _sum(one: Work, other: Work) -> Work:
-    return Work(*(a + b for a, b in zip(one, other, strict=True)))._replace(readers=other.readers)
+def _sum(one: TapOutputWork, other: TapOutputWork) -> TapOutputWork:
+    return TapOutputWork(*(a + b for a, b in zip(one, other, strict=True)))._replace(readers=other.readers)
 
 

@@ -17,7 +17,7 @@ from lbproxy.master.resources.generation import GenerationResources
 MOST_CHALLENGES = 64
 
 
-class Pipes(Protocol):
+class AcmePipes(Protocol):
     """What is needed of the children's pipes."""
 
     def single(self, number: int, role: Role, /) -> Running | None: ...
@@ -26,7 +26,7 @@ class Pipes(Protocol):
     def running(self) -> Mapping[int, Running]: ...
 
 
-class Asked(Protocol):
+class AcmeAsked(Protocol):
     """What is needed of the one who answers operators."""
 
     acme: Callable[[], Mapping[str, AcmeName]]
@@ -36,7 +36,7 @@ class AcmeWatch:
     """What the process has said, and who has been told."""
 
     def __init__(
-        self, serving: Callable[[], tuple[int, GenerationResources] | None], pipes: Pipes, operator: Asked | None = None
+        self, serving: Callable[[], tuple[int, GenerationResources] | None], pipes: AcmePipes, operator: AcmeAsked | None = None
     ) -> None:
         """`serving`: number and resources of what clients meet; `operator`: asks here how names stand."""
         if operator is not None:

@@ -13,11 +13,11 @@ from pathlib import Path
 
 from lbproxy.balance.ledger import Header, Ledger
 from lbproxy.cache.feeds import Feeds
-from lbproxy.cache.keeper import Found, Keeper
+from lbproxy.cache.keeper import Keeper, ShownEntry
 from lbproxy.cache.layout import FEEDS, Counter
 from lbproxy.cache.lock import RecordLock
 from lbproxy.cache.marks import Marks
-from lbproxy.cache.memory import Memory
+from lbproxy.cache.memory import MemoryParts
 from lbproxy.cache.purges import Purge
 from lbproxy.master.resources.generation import GenerationResources
 from lbproxy.master.system.cache_memory import CacheMemory, keep
@@ -31,15 +31,15 @@ AT_ONCE = 0.002
 """Seconds of sweeping or searching in one round of the master's loop."""
 MOST_TOLD = 100
 
-Told = Callable[[list[Found]], None]
+Told = Callable[[list[ShownEntry]], None]
 
 
-class _Kept:
+class _MappedMemory:
     """One memory, as the master has it mapped."""
 
     def __init__(self, shared: CacheMemory) -> None:
         self.shared = shared
-        self.memory = Memory(shared.mapped, shared.disk, [0] * len(Counter))
+        self.memory = MemoryParts(shared.mapped, shared.disk, [0] * len(Counter))
         self.lock = RecordLock(shared.descriptor)
         self.keeper = Keeper(self.memory, self.lock)
         layout = self.memory.layout
@@ -77,8 +77,8 @@ class CacheKeeping:
         self._resources = resources
         self._in_service = serving
         self._ledger = ledger
-        self._kept: list[_Kept] = []
-        self._searches: list[tuple[Iterator[list[Found]], list[Found], Told]] = []
+        self._kept: list[_MappedMemory] = []
+        self._searches: list[tuple[Iterator[list[ShownEntry]], list[ShownEntry], Told]] = []
         self._look_at = 0.0
         self._to_keep: tuple[CacheMemory, Path] | None = None
         """What the next start wants of what serves, or served last."""
@@ -172,7 +172,7 @@ class CacheKeeping:
         """Those of the generations that live."""
         there = list(_distinct([self._serving(), *(resources.cache for resources in self._resources.values())]))
         kept = {id(one.shared): one for one in self._kept}
-        self._kept = [kept.get(id(shared)) or _Kept(shared) for shared in there]
+        self._kept = [kept.get(id(shared)) or _MappedMemory(shared) for shared in there]
 
 
 def _distinct(found: Iterable[CacheMemory | None]) -> Iterable[CacheMemory]:

@@ -18,9 +18,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lbproxy.config.model import Certificate, Listen
+from lbproxy.config.model import CertificateConfig, ListenConfig
 from lbproxy.ipc.messages import CertificateDates, Renewed
-from lbproxy.master.files.looks import LOOK_EVERY, Difference, Files, Folder, Group, Marks
+from lbproxy.master.files.looks import LOOK_EVERY, Difference, Files, Group, Marks, PairFolder
 from lbproxy.master.files.watch import Batch
 from lbproxy.master.operator.certificates import dates
 from lbproxy.master.processes.child_pipes import ChildPipes
@@ -28,7 +28,7 @@ from lbproxy.master.resources.generation import GenerationResources, note_remark
 from lbproxy.master.watches.expiry import Expiry
 from lbproxy.observe.log import get_logger
 from lbproxy.tls import edition, rereading
-from lbproxy.tls.contexts import Credentials, Held
+from lbproxy.tls.contexts import Credentials, HeldPair
 from lbproxy.tls.edition import Edition
 from lbproxy.tls.keystore import KeyStore, Piece, Stamp
 from lbproxy.tls.rereading import Reread
@@ -40,12 +40,12 @@ KEPT = 15.0
 """Seconds for which the old pair stays in the store: a worker that has not heard of the new one by then is silent, and replaced."""
 
 
-class Change(NamedTuple):
+class PairChange(NamedTuple):
     """A pair that is not what a listener shows."""
 
     listener: int
     """Its number."""
-    pair: Certificate
+    pair: CertificateConfig
     marks: Marks
 
 
@@ -65,13 +65,13 @@ class CertificateWatch:
         self._look_at = 0.0
         self._number = 0
         self._resources: GenerationResources | None = None
-        self._live: list[dict[Files, tuple[Certificate, Marks]]] = []
+        self._live: list[dict[Files, tuple[CertificateConfig, Marks]]] = []
         """By listener and files of a pair that it shows: the pair, and marks of certificate and key as they were read. Several may
         show one pair."""
         self._refused: dict[tuple[int, Files], Marks] = {}
-        self._pending: dict[tuple[Folder | None, Files], Marks] = {}
+        self._pending: dict[tuple[PairFolder | None, Files], Marks] = {}
         """What differs, and was not read yet."""
-        self._gone: set[tuple[Folder, Files]] = set()
+        self._gone: set[tuple[PairFolder, Files]] = set()
         self._waste: list[tuple[float, KeyStore, Piece]] = []
         self._expiry = Expiry()
         self._expiry_at = 0.0
@@ -104,7 +104,7 @@ class CertificateWatch:
             for files, (_, marks) in live.items():
                 yield Group(files, (*marks, *(None for _ in files[2:])), folder)
 
-    def folders(self) -> Iterator[Folder]:
+    def folders(self) -> Iterator[PairFolder]:
         """Those of listeners that have one."""
         yield from (folder for listen in self._listens() if (folder := _folder(listen)) is not None)
 
@@ -128,8 +128,8 @@ class CertificateWatch:
         if resources is None or resources.keys is None:
             return None
         self._take_out(now)
-        changes: list[Change] = []
-        some: dict[Certificate, None] = {}
+        changes: list[PairChange] = []
+        some: dict[CertificateConfig, None] = {}
         for (folder, files), marks in [*self._pending.items()]:
             found = [*self._changes_of(folder, files, marks)]
             if not found:
@@ -143,10 +143,10 @@ class CertificateWatch:
         work = partial(rereading.pairs, pairs, isolated=resources.vault is not None)
         return Batch(len(pairs), work, partial(self._done, resources, pairs, changes))
 
-    def _listens(self) -> Sequence[Listen]:
+    def _listens(self) -> Sequence[ListenConfig]:
         return () if self._resources is None else [one.listen for one in self._resources.listeners]
 
-    def _changes_of(self, folder: Folder | None, files: Files, marks: Marks) -> Iterator[Change]:
+    def _changes_of(self, folder: PairFolder | None, files: Files, marks: Marks) -> Iterator[PairChange]:
         """By listener, unless it shows, or has refused, just that."""
         assert self._resources is not None
         for index, listening in enumerate(self._resources.listeners):
@@ -158,18 +158,18 @@ class CertificateWatch:
             if live and marks[:2] == live:
                 self._forgive(index, files, pair)
             elif self._refused.get((index, files)) != marks:
-                yield Change(index, pair, marks)
+                yield PairChange(index, pair, marks)
 
     def _done(
-        self, resources: GenerationResources, pairs: Sequence[Certificate], changes: Sequence[Change], told: Any, inbox: KeyStore,
-        now: float,
+        self, resources: GenerationResources, pairs: Sequence[CertificateConfig], changes: Sequence[PairChange], told: Any,
+        inbox: KeyStore, now: float,
     ) -> None:  # fmt: skip
         """What can be shown is shown; the others are told of, once for each state of their files. What somebody writes at right now
         is read again."""
         if resources is not self._resources:
             return
         verdicts = {pair: Reread.of(*each) for pair, each in zip(pairs, told, strict=True)}
-        fresh: dict[int, dict[Certificate, Held]] = {}
+        fresh: dict[int, dict[CertificateConfig, HeldPair]] = {}
         for one in changes:
             verdict, files = verdicts[one.pair], _files(one.pair)
             if verdict.why:
@@ -184,7 +184,7 @@ class CertificateWatch:
             self._go_live(resources, index, held, set(), now)
         self._take_out(now)
 
-    def _taken(self, resources: GenerationResources, one: Change, verdict: Reread, inbox: KeyStore) -> Held:
+    def _taken(self, resources: GenerationResources, one: PairChange, verdict: Reread, inbox: KeyStore) -> HeldPair:
         assert resources.keys is not None
         held = rereading.pair_of(verdict, one.pair, inbox, resources.keys, resources.vault)
         marks = tuple(verdict.stamps.get(path) for path in (one.pair.cert, one.pair.key))
@@ -220,7 +220,7 @@ class CertificateWatch:
             self._dates_told = about
             self._pipes.tell(control.row, CertificateDates(dates(resources.listeners)))
 
-    def _refuse(self, one: Change, why: str, refused: dict[Certificate, str]) -> None:
+    def _refuse(self, one: PairChange, why: str, refused: dict[CertificateConfig, str]) -> None:
         files = _files(one.pair)
         self._refused[one.listener, files] = one.marks
         if refused.get(one.pair) == why:
@@ -229,13 +229,18 @@ class CertificateWatch:
         then = "the old one stays" if files in self._live[one.listener] else "it is left out"
         get_logger().warning("certificate.refused", file=str(one.pair.cert), why=why, then=then)
 
-    def _forgive(self, index: int, files: Files, pair: Certificate) -> None:
+    def _forgive(self, index: int, files: Files, pair: CertificateConfig) -> None:
         self._refused.pop((index, files), None)
         if self._resources is not None:
             self._resources.refused.pop(pair, None)
 
     def _go_live(
-        self, resources: GenerationResources, index: int, fresh: Mapping[Certificate, Held], gone: set[Certificate], now: float
+        self,
+        resources: GenerationResources,
+        index: int,
+        fresh: Mapping[CertificateConfig, HeldPair],
+        gone: set[CertificateConfig],
+        now: float,
     ) -> None:
         """The generation has it from now on, and so have its workers: those that live are told, others inherit it."""
         listening, store = resources.listeners[index], resources.keys
@@ -282,7 +287,10 @@ class CertificateWatch:
 
 
 def _edition(
-    shown: Credentials, places: Mapping[Certificate, int], fresh: Mapping[Certificate, Held], gone: set[Certificate]
+    shown: Credentials,
+    places: Mapping[CertificateConfig, int],
+    fresh: Mapping[CertificateConfig, HeldPair],
+    gone: set[CertificateConfig],
 ) -> Edition:
     """Pairs that came or went change all numbers; a renewed one has that of the old one."""
     renewed = {places[pair]: held for pair, held in fresh.items() if pair in places}
@@ -294,32 +302,32 @@ def _edition(
     return Edition(True, dict(enumerate(in_order)))
 
 
-def _names(held: Held) -> list[str]:
+def _names(held: HeldPair) -> list[str]:
     return [*held.candidate.names.dns, *held.candidate.names.ips][:10]
 
 
-def _files(pair: Certificate) -> Files:
+def _files(pair: CertificateConfig) -> Files:
     """With the file of its passphrase: one that did not open is tried again when that changes."""
     return (str(pair.cert), str(pair.key), *_beside(pair))
 
 
-def _beside(pair: Certificate) -> Files:
+def _beside(pair: CertificateConfig) -> Files:
     source = pair.passphrase
     return (source.words[0],) if source is not None and source.way == "file" else ()
 
 
-def _pair(listen: Listen, files: Files) -> Certificate:
+def _pair(listen: ListenConfig, files: Files) -> CertificateConfig:
     """Of its folder."""
-    return Certificate(Path(files[0]), Path(files[1]), listen.folder_key_mode, listen.folder_passphrase)
+    return CertificateConfig(Path(files[0]), Path(files[1]), listen.folder_key_mode, listen.folder_passphrase)
 
 
-def _folder(listen: Listen) -> Folder | None:
+def _folder(listen: ListenConfig) -> PairFolder | None:
     if listen.folder is None:
         return None
-    return Folder(str(listen.folder), _beside(Certificate(Path(), Path(), passphrase=listen.folder_passphrase)))
+    return PairFolder(str(listen.folder), _beside(CertificateConfig(Path(), Path(), passphrase=listen.folder_passphrase)))
 
 
-def _live(resources: GenerationResources, stamps: Mapping[Path, Stamp]) -> list[dict[Files, tuple[Certificate, Marks]]]:
+def _live(resources: GenerationResources, stamps: Mapping[Path, Stamp]) -> list[dict[Files, tuple[CertificateConfig, Marks]]]:
     """As they were when the generation read them: by the stamps of then."""
     shown = [() if one.shown is None else one.shown.held for one in resources.listeners]
     return [

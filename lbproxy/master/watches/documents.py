@@ -13,7 +13,7 @@ from typing import Any
 from lbproxy.config.model import Document
 from lbproxy.errors import StartError
 from lbproxy.ipc.messages import NewDocument
-from lbproxy.master.files.looks import Difference, Files, Folder, Group, Marks
+from lbproxy.master.files.looks import Difference, Files, Group, Marks, PairFolder
 from lbproxy.master.files.watch import Batch
 from lbproxy.master.resources.documents import take
 from lbproxy.master.resources.generation import GenerationResources
@@ -49,7 +49,7 @@ class DocumentWatch:
         for files, marks in self._live.items():
             yield Group(files, marks)
 
-    def folders(self) -> Iterable[Folder]:
+    def folders(self) -> Iterable[PairFolder]:
         """None of them come and go."""
         return ()
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from lbproxy.tls.contexts import Held
+from lbproxy.tls.contexts import HeldPair
 
 DAYS = (30, 14, 7, 3, 1, 0)
 DAY = 86_400
@@ -19,7 +19,7 @@ DAY = 86_400
 class Ending(NamedTuple):
     """A certificate that ends soon, or has ended."""
 
-    held: Held
+    held: HeldPair
     days: int
     """At most so many are left; 0: it has ended."""
 
@@ -30,7 +30,7 @@ class Expiry:
     def __init__(self) -> None:
         self._told: dict[Path, tuple[datetime, int]] = {}
 
-    def due(self, held: Iterable[Held], now: datetime) -> list[Ending]:
+    def due(self, held: Iterable[HeldPair], now: datetime) -> list[Ending]:
         """What is to be told now; of all that are shown, so that others are forgotten."""
         before, self._told = self._told, {}
         found = []
@@ -44,7 +44,7 @@ class Expiry:
             self._told[one.pem.files.cert] = mark
         return found
 
-    def _days(self, held: Held, now: datetime) -> int | None:
+    def _days(self, held: HeldPair, now: datetime) -> int | None:
         one = held.candidate
         left = (one.end - now).total_seconds()
         life = (one.end - one.start).total_seconds()

@@ -20,7 +20,7 @@ EARLIEST = 1.0
 """Seconds from one wish of the workers that is passed on to the next, of each set."""
 
 
-class Pipes(Protocol):
+class KeySetPipes(Protocol):
     """What is needed of the children's pipes."""
 
     def single(self, number: int, role: Role, /) -> Running | None: ...
@@ -35,7 +35,7 @@ class KeySetWatch:
         self,
         resources: Mapping[int, GenerationResources],
         serving: Callable[[], tuple[int, GenerationResources] | None],
-        pipes: Pipes,
+        pipes: KeySetPipes,
         forget: Callable[[KeyStore, Piece, float], None],
     ) -> None:
         """`resources`: of living generations, by number; `serving`: number and resources of what clients meet; `forget`: wipes a

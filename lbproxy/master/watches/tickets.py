@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from lbproxy.errors import StartError
 from lbproxy.ipc.messages import Message, NewTicketKeys
-from lbproxy.master.files.looks import Difference, Files, Folder, Group, Marks
+from lbproxy.master.files.looks import Difference, Files, Group, Marks, PairFolder
 from lbproxy.master.files.watch import Batch
 from lbproxy.master.resources.generation import GenerationResources
 from lbproxy.master.resources.ticket_rotation import TicketRotation
@@ -67,7 +67,7 @@ class TicketWatch:
         if self._files:
             yield Group(self._files, self._rotation.stamps)
 
-    def folders(self) -> Iterable[Folder]:
+    def folders(self) -> Iterable[PairFolder]:
         """None of them come and go."""
         return ()
 

@@ -22,11 +22,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from lbproxy.config.model import PoolTls
+from lbproxy.config.model import PoolTlsConfig
 from lbproxy.errors import StartError
 from lbproxy.ipc.messages import NewKeyAuthorities, NewPoolFiles, Renewed
 from lbproxy.ipc.pipe import MasterPipe
-from lbproxy.master.files.looks import Difference, Files, Folder, Group, Marks
+from lbproxy.master.files.looks import Difference, Files, Group, Marks, PairFolder
 from lbproxy.master.files.watch import Batch
 from lbproxy.master.fleet.child import Role
 from lbproxy.master.processes.anew import checked_by_tls
@@ -98,7 +98,7 @@ class TrustWatch:
         for one in self._watched:
             yield Group(one.names, (*one.marks, *(None for _ in one.files[len(one.marks) :])))
 
-    def folders(self) -> Iterable[Folder]:
+    def folders(self) -> Iterable[PairFolder]:
         """None of its files come and go."""
         return ()
 
@@ -262,7 +262,7 @@ def _watched(resources: GenerationResources, stamps: Mapping[Path, Stamp]) -> It
         yield TrustGroup({"jwks": url}, (file,), live((file,)), TrustFiles(None, key_server=file))
 
 
-def _of_pool(name: str, tls: PoolTls, live: Callable[[Iterable[Path]], Marks]) -> Iterator[TrustGroup]:
+def _of_pool(name: str, tls: PoolTlsConfig, live: Callable[[Iterable[Path]], Marks]) -> Iterator[TrustGroup]:
     trusting = TrustFiles(None, tls)
     if files := trusting.trust.files:
         yield TrustGroup({"pool": name}, files, live(files), trusting, pool=name)

@@ -2,7 +2,7 @@
 
 cimport cython
 
-from lbproxy.cache.watch cimport Held
+from lbproxy.cache.watch cimport HeldEntry
 from lbproxy.http.heads cimport KnownHead, ResponseHeads
 
 
@@ -20,9 +20,9 @@ cdef class AtHand:
     cdef public bytes body
     cdef public double born
     cdef public unsigned long long file
-    cdef public Held fork
+    cdef public HeldEntry fork
     cdef public double fresh_until
-    cdef public Held held
+    cdef public HeldEntry held
     cdef public Py_ssize_t length
     cdef public bytes mark
     cdef public tuple names

@@ -8,7 +8,7 @@ evicted or purged is no longer `still` what is stored, and is looked for as ever
 
 from __future__ import annotations
 
-from lbproxy.cache.watch import Held
+from lbproxy.cache.watch import HeldEntry
 from lbproxy.http.caching.heads import not_modified
 from lbproxy.http.caching.status import hit
 from lbproxy.http.grammar import END
@@ -31,7 +31,7 @@ class AtHand:
     )  # fmt: skip
 
     def __init__(
-        self, held: Held, fork: Held | None, raw: bytes, body: bytes, born: float, fresh_until: float, length: int = -1,
+        self, held: HeldEntry, fork: HeldEntry | None, raw: bytes, body: bytes, born: float, fresh_until: float, length: int = -1,
         file: int = 0,
     ) -> None:  # fmt: skip
         """`fork`: where that stands by which it was found; `raw`: the head as a backend would say it; `length`: of a body that is
@@ -116,7 +116,7 @@ class AtHand:
         return StandIn(self.raw, self.lines(now), self.body, len(self.body), strands)
 
 
-def fork_at_hand(held: Held, mark: bytes, names: tuple[bytes, ...]) -> AtHand:
+def fork_at_hand(held: HeldEntry, mark: bytes, names: tuple[bytes, ...]) -> AtHand:
     """A key's fork; the rest as in http/caching/stored.py."""
     found = AtHand(held, None, b"", b"", 0.0, 0.0)
     found.mark, found.names = mark, names

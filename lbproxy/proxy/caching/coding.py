@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from lbproxy.http.caching.storing import Kept
+from lbproxy.http.caching.storing import StorableAnswer
 from lbproxy.http.caching.variants import CODING
-from lbproxy.http.compression import VARY, Verdict, coded, varies_already
+from lbproxy.http.compression import VARY, Compressible, coded, varies_already
 from lbproxy.http.message import RequestHead, ResponseHead
 from lbproxy.proxy.steps.compress import Compression
 
@@ -21,7 +21,7 @@ AS_IT_CAME = b"identity"
 class Storable(NamedTuple):
     """An answer as it is stored."""
 
-    kept: Kept
+    kept: StorableAnswer
     head: bytes
     """See heads.stored."""
     coding: bytes = b""
@@ -35,21 +35,23 @@ def marked(compression: Compression | None, head: RequestHead, sent: bytes) -> b
     return b"%b%b: %b\r\n\r\n" % (sent[:-2], CODING, compression.stored_kind(head) or AS_IT_CAME)
 
 
-def storable(compression: Compression | None, asked: RequestHead, said: ResponseHead, kept: Kept, head: bytes) -> Storable:
+def storable(
+    compression: Compression | None, asked: RequestHead, said: ResponseHead, kept: StorableAnswer, head: bytes
+) -> Storable:
     """`asked`: as the client asks; `said`: as the backend said it; `head`: of that, by heads.stored."""
     if compression is None:
         return Storable(kept, head)
     kind = compression.stored_kind(asked)
     verdict = compression.stored_verdict(asked, said, kind)
-    if verdict is Verdict.AS_IT_IS:
+    if verdict is Compressible.AS_IT_IS:
         return Storable(kept, head)
     names = tuple(sorted({*kept.names, CODING}))
-    if verdict is Verdict.COMPRESS:
+    if verdict is Compressible.COMPRESS:
         return Storable(kept._replace(names=names, coded=True), coded(head, said, kind), kind)
     return Storable(kept._replace(names=names), head if varies_already(said) else head + VARY)
 
 
-def varying(kept: Kept, said: ResponseHead) -> bytes:
+def varying(kept: StorableAnswer, said: ResponseHead) -> bytes:
     """What the first client has to be told besides, who gets the answer as it came."""
     return VARY if CODING in kept.names and not kept.coded and not varies_already(said) else b""
 

@@ -12,7 +12,7 @@ from lbproxy.http.caching.conditional import asking_anew, conditional, same, unc
 from lbproxy.http.caching.lifetime import Arrival, Defaults
 from lbproxy.http.caching.status import forwarded
 from lbproxy.http.caching.stored import StoredAnswer
-from lbproxy.http.caching.storing import Kept, Verdict, judge
+from lbproxy.http.caching.storing import StorableAnswer, Verdict, judge
 from lbproxy.http.caching.tags import tags_of
 from lbproxy.http.endless import endless
 from lbproxy.http.fields import values
@@ -21,10 +21,10 @@ from lbproxy.http.h1.response import parse_response
 from lbproxy.http.message import CHUNKED, UNTIL_CLOSE, RequestHead, ResponseHead
 from lbproxy.proxy.caching import follow
 from lbproxy.proxy.caching.coding import still_varies, storable, varying
-from lbproxy.proxy.caching.fill import PATIENCE, Fill, Opened, State
-from lbproxy.proxy.caching.outcomes import BY_REASON, Outcome
+from lbproxy.proxy.caching.fill import PATIENCE, Fill, FillState, Opened
+from lbproxy.proxy.caching.outcomes import BY_REASON, CacheOutcome
 from lbproxy.proxy.caching.patience import Attempt
-from lbproxy.proxy.caching.shelf import FileBody, Found, Looked, Shelf, Target
+from lbproxy.proxy.caching.shelf import CacheShelf, FileBody, FoundAnswer, LookedUp, LookupTarget
 from lbproxy.proxy.caching.tee import AsJudged, NotModified, Tee
 from lbproxy.proxy.sink import Sink
 from lbproxy.proxy.stand_in import Body, StandIn
@@ -47,10 +47,10 @@ def milliseconds(seconds: float) -> int:
     return int(seconds * 1000)
 
 
-class Asking(NamedTuple):
+class Fetching(NamedTuple):
     """What all of a route's requests to backends have in common."""
 
-    shelf: Shelf
+    shelf: CacheShelf
     defaults: Defaults
     most: int
     """Bytes of a body that is stored."""
@@ -61,7 +61,7 @@ class Asking(NamedTuple):
     def judged(self, asked: RequestHead, personal: bool, said: ResponseHead, at: Arrival) -> Verdict:
         """Whether an answer is stored, and how long it lasts; also by how it is framed."""
         verdict = self._judged(asked, personal, said, at)
-        if not isinstance(verdict, Kept):
+        if not isinstance(verdict, StorableAnswer):
             self.shelf.outcomes.unstored(verdict)
         return verdict
 
@@ -73,8 +73,8 @@ class Asking(NamedTuple):
         return "endless" if endless(said) else judge(asked, personal, said, at, self.defaults)
 
     def renewed(
-        self, asked: RequestHead, personal: bool, found: Found, said: ResponseHead, at: Arrival, date: bytes
-    ) -> Found | None:
+        self, asked: RequestHead, personal: bool, found: FoundAnswer, said: ResponseHead, at: Arrival, date: bytes
+    ) -> FoundAnswer | None:
         """What is stored, as a 304 brings it up to date (RFC 9111 4.3.4); None: the 304 means another answer. One without a digest
         is not to be stored any more."""
         known = parse_response(heads.sized(found.answer.head, found.entry.size), b"GET", _MOST_FIELDS)
@@ -84,7 +84,7 @@ class Asking(NamedTuple):
         aged = b"".join(b"\r\nAge: " + age for age in values(said, b"age"))
         said_both = parse_response(head + aged + END, b"HEAD", _MOST_FIELDS)
         verdict = judge(asked, personal, said_both, at, self.defaults)
-        if isinstance(verdict, Kept):
+        if isinstance(verdict, StorableAnswer):
             return found._replace(answer=StoredAnswer(verdict._replace(coded=found.answer.kept.coded), head))
         return found._replace(answer=StoredAnswer(found.answer.kept, head), digest=b"")
 
@@ -93,7 +93,13 @@ class Answers(Protocol):
     """Makes a StandIn of what is stored (steps/cache.py)."""
 
     def __call__(
-        self, journey: Journey, asked: RequestHead, found: Found, now: float, more: bytes = b"", body: bytes | Body | None = None
+        self,
+        journey: Journey,
+        asked: RequestHead,
+        found: FoundAnswer,
+        now: float,
+        more: bytes = b"",
+        body: bytes | Body | None = None,
     ) -> StandIn | None: ...
 
 
@@ -107,7 +113,14 @@ class Fetch(Course):
     )  # fmt: skip
 
     def __init__(
-        self, asking: Asking, journey: Journey, target: Target, looked: Looked, personal: bool, fill: Fill | None, answers: Answers
+        self,
+        asking: Fetching,
+        journey: Journey,
+        target: LookupTarget,
+        looked: LookedUp,
+        personal: bool,
+        fill: Fill | None,
+        answers: Answers,
     ) -> None:
         """`fill`: others wait for it."""
         self._asking = asking
@@ -162,7 +175,7 @@ class Fetch(Course):
             asking.shelf.outcomes.unstored("malformed")
             return self._unstored(answer, sink, "malformed")
         verdict = asking.judged(self._asked, self._personal, said, Arrival(self._asked_at, now, wall))
-        if not isinstance(verdict, Kept):
+        if not isinstance(verdict, StorableAnswer):
             return self._unstored(answer, sink, verdict)
         head = heads.stored(said, self._journey.downstream.service.date)
         verdict, head, coding = storable(asking.compression, self._asked, said, verdict, head)
@@ -225,7 +238,7 @@ class Fetch(Course):
         """See Keeping."""
         fill, self._fill = self._fill, None
         if fill is not None:
-            self._release(fill, State.FAILED)
+            self._release(fill, FillState.FAILED)
             self._left = fill
 
     def pauses(self) -> bool:
@@ -254,7 +267,7 @@ class Fetch(Course):
         """See Course."""
         return self._excused(0) if status >= 500 else None
 
-    def _validated(self, stale: Found) -> StandIn | None:
+    def _validated(self, stale: FoundAnswer) -> StandIn | None:
         asking, service, now = self._asking, self._journey.downstream.service, self._now()
         said = parse_response(self._journey.said, b"GET", _MOST_FIELDS)
         at = Arrival(self._asked_at, now, asking.wall())
@@ -265,11 +278,11 @@ class Fetch(Course):
             raise RequestError(502, "response_unexpected_304", "a 304 for another answer than the one that was asked about")
         if not found.digest:
             storage.forget(stale.digest)
-            self._over(State.FAILED)
+            self._over(FillState.FAILED)
         else:
             digest, meta = found.digest, found.answer.written()
             self._store(lambda _: storage.renew(digest, meta, self._ticket))
-        self._outcome = Outcome.VALIDATED
+        self._outcome = CacheOutcome.VALIDATED
         lines = forwarded(self._why, 304, stored=bool(found.digest))
         return self._answers(self._journey, self._asked, found, now, lines, self._body)
 
@@ -283,7 +296,7 @@ class Fetch(Course):
         self._useless()
         found = self._answers(self._journey, self._asked, stale, now, forwarded(self._why, status), self._body)
         if found is not None:
-            self._outcome = Outcome.STALE_IF_ERROR
+            self._outcome = CacheOutcome.STALE_IF_ERROR
         return found
 
     # ---------------------------------------------------------------- those who wait
@@ -305,7 +318,7 @@ class Fetch(Course):
 
     def _useless(self) -> None:
         """There is nothing in it for others."""
-        self._over(State.FAILED)
+        self._over(FillState.FAILED)
 
     def _store(self, attempt: Attempt) -> bool:
         """What is here is stored, or it is in a moment: whoever waits for that waits on. Whether it is."""
@@ -318,23 +331,23 @@ class Fetch(Course):
 
     def _ended(self, fill: Fill | None, became: Put) -> None:
         """A purge on the way, or somebody who has the lock for long, says nothing about the next answer to come."""
-        self._end_fill(fill, State.FAILED if became is Put.REFUSED else State.KEPT)
+        self._end_fill(fill, FillState.FAILED if became is Put.REFUSED else FillState.KEPT)
 
-    def _over(self, state: State) -> None:
+    def _over(self, state: FillState) -> None:
         fill, self._fill = self._fill, None
         self._end_fill(fill, state)
 
-    def _end_fill(self, fill: Fill | None, state: State) -> None:
+    def _end_fill(self, fill: Fill | None, state: FillState) -> None:
         if fill is not None:
             self._release(fill, state)
             fill.end(state, milliseconds(self._now()))
 
-    def _release(self, fill: Fill, state: State) -> None:
+    def _release(self, fill: Fill, state: FillState) -> None:
         """Whoever comes now does not wait for it."""
         shelf, digest = self._asking.shelf, self._looked.digest
         if shelf.fills.get(digest) is fill:
             del shelf.fills[digest]
-        if state is State.KEPT:
+        if state is FillState.KEPT:
             shelf.storage.marks.done(digest)
         else:
             shelf.storage.marks.failed(digest, milliseconds(self._now()))
@@ -351,7 +364,7 @@ class Fetch(Course):
             self._compressing.end()
         if isinstance(self._body, FileBody):
             self._body.close()
-        self._over(State.FAILED)
+        self._over(FillState.FAILED)
         if self._left is not None:
-            self._left.end(State.FAILED, milliseconds(self._now()))
+            self._left.end(FillState.FAILED, milliseconds(self._now()))
         self._asking.shelf.outcomes.note(self._journey, self._outcome)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from enum import IntEnum
 from typing import NamedTuple
 
-from lbproxy.cache.interface import Bodies, CacheError, Feed, Reading, Ticket
+from lbproxy.cache.interface import Bodies, CacheError, Feed, FillTicket, Reading
 from lbproxy.proxy.response_body import SourceFailed
 from lbproxy.proxy.stand_in import Body
 from lbproxy.streams import Strand, Strands
@@ -24,7 +24,7 @@ PATIENCE = 5.0
 """Seconds without progress of a leader after which others go on without it."""
 
 
-class State(IntEnum):
+class FillState(IntEnum):
     """How far an answer on its way is."""
 
     ASKED = 0
@@ -42,18 +42,18 @@ class Opened(NamedTuple):
     names: tuple[bytes, ...]
     """Request fields that it depends on."""
     variant: bytes
-    """Of the request that it is for, in these fields (Shelf.variant)."""
+    """Of the request that it is for, in these fields (CacheShelf.variant)."""
     for_anybody: bool
     head: bytes
     """As it is stored."""
     born: float
-    ticket: Ticket
+    ticket: FillTicket
     """When it was asked for, as purges count."""
     tags: tuple[bytes, ...]
     """For purges by tag."""
 
 
-NOTHING = Opened((), b"", False, b"", 0.0, Ticket(bytes(16), 0, 0), ())
+NOTHING = Opened((), b"", False, b"", 0.0, FillTicket(bytes(16), 0, 0), ())
 
 
 class Fill:
@@ -61,7 +61,7 @@ class Fill:
 
     def __init__(self, strands: Strands) -> None:
         self._strands = strands
-        self.state = State.ASKED
+        self.state = FillState.ASKED
         self.opened = NOTHING
         """From OPEN on."""
         self.size = -1
@@ -85,7 +85,7 @@ class Fill:
 
     def open(self, opened: Opened, size: int) -> None:
         """The head is here, and the answer is to be stored; `size`: of its body, below 0: nobody knows."""
-        self.state = State.OPEN
+        self.state = FillState.OPEN
         self.opened = opened
         self.size = max(size, -1)
         self._wake()
@@ -101,10 +101,10 @@ class Fill:
 
     def add(self, data: bytes) -> None:
         """More of the body, which is in no file."""
-        if not data or self.state is not State.OPEN:
+        if not data or self.state is not FillState.OPEN:
             return
         if self.there + len(data) > MOST_FED:
-            self.end(State.FAILED)
+            self.end(FillState.FAILED)
             return
         self.body += data
         self.there += len(data)
@@ -114,7 +114,7 @@ class Fill:
 
     def in_file(self, number: int, there: int) -> None:
         """So much of the body is in that file, and none of it has to be here."""
-        if self.state is not State.OPEN:
+        if self.state is not FillState.OPEN:
             return
         self.file, self.there, self.body = number, there, bytearray()
         if self.feed is not None:
@@ -123,13 +123,13 @@ class Fill:
 
     def all_is_there(self) -> None:
         """Nothing more comes."""
-        if self.state is State.OPEN:
+        if self.state is FillState.OPEN:
             self.whole = self.size < 0 or self.there == self.size
             self._wake()
 
-    def end(self, state: State, now: int = 0) -> None:
+    def end(self, state: FillState, now: int = 0) -> None:
         """It is over; KEPT or FAILED. `now`: in milliseconds. What was said of it before counts."""
-        if self.state in (State.KEPT, State.FAILED):
+        if self.state in (FillState.KEPT, FillState.FAILED):
             return
         self.state = state
         if self.feed is not None:
@@ -140,7 +140,7 @@ class Fill:
 
     def feeds(self) -> bool:
         """Whether somebody who comes now gets it as it comes."""
-        return self.state in (State.OPEN, State.KEPT) and (self.whole or not self.blocked)
+        return self.state in (FillState.OPEN, FillState.KEPT) and (self.whole or not self.blocked)
 
     def wait(self, seconds: float) -> bool:
         """From another greenlet: until something changes. False: nothing has, for so long."""
@@ -194,7 +194,7 @@ class Fed(Body):
         while at >= fill.there:
             if fill.whole:
                 return b""
-            if fill.state is State.FAILED or fill.state is State.KEPT:
+            if fill.state is FillState.FAILED or fill.state is FillState.KEPT:
                 raise SourceFailed("collapsed_failed")
             fill.wait(PATIENCE)  # however long its backend may take: who has a part of it can go nowhere else
         size = min(limit, fill.there - at)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import struct
 
-from lbproxy.cache.interface import Feed, Ticket, Turn
-from lbproxy.proxy.caching.fill import Fill, Opened, State
-from lbproxy.proxy.caching.shelf import Shelf
+from lbproxy.cache.interface import Feed, FillTicket, Turn
+from lbproxy.proxy.caching.fill import Fill, FillState, Opened
+from lbproxy.proxy.caching.shelf import CacheShelf
 from lbproxy.proxy.service import Service
 from lbproxy.streams import Alarm
 
@@ -37,7 +37,7 @@ def read(meta: bytes) -> Opened | None:
     born, for_anybody, length, more, variant, digest, sequence, forgotten = _META.unpack_from(meta)
     at_tags = _META.size + length
     names, tags, head = meta[_META.size : at_tags], meta[at_tags : at_tags + more], meta[at_tags + more :]
-    ticket = Ticket(digest, sequence, forgotten)
+    ticket = FillTicket(digest, sequence, forgotten)
     return Opened(_parts(names, b","), variant, for_anybody, head, born, ticket, _parts(tags, b"\0"))
 
 
@@ -50,7 +50,7 @@ class _Follower:
 
     __slots__ = ("_alarm", "_digest", "_feed", "_fill", "_last", "_pause", "_service", "_shelf")
 
-    def __init__(self, shelf: Shelf, service: Service, digest: bytes, fill: Fill) -> None:
+    def __init__(self, shelf: CacheShelf, service: Service, digest: bytes, fill: Fill) -> None:
         self._shelf = shelf
         self._service = service
         self._digest = digest
@@ -62,12 +62,12 @@ class _Follower:
 
     def look(self) -> None:
         """Once, and again in a moment. Lets nothing out."""
-        state = State.FAILED
+        state = FillState.FAILED
         try:
             state = self._looked()
         except Exception as error:  # must not end in the event loop
             self._service.on_fault(error)
-        if state in (State.ASKED, State.OPEN):
+        if state in (FillState.ASKED, FillState.OPEN):
             self._alarm = self._service.strands.alarm(self._pause, self.look)
             self._pause = min(self._pause * SLOWER, LOOK_AGAIN[1])
             return
@@ -75,38 +75,38 @@ class _Follower:
             del self._shelf.fills[self._digest]
         self._fill.end(state)
 
-    def _looked(self) -> State:
+    def _looked(self) -> FillState:
         """How far it is."""
         fill, storage = self._fill, self._shelf.storage
         if not fill.others:
-            return State.FAILED
+            return FillState.FAILED
         # First the mark: what was fed before it ended is read below.
         turn = storage.marks.look(self._digest, int(self._service.clock() * 1000))
         if self._feed is None and (feed := storage.feeds.find(self._digest)) is not None:
             opened = read(feed.meta)
             if opened is None:
-                return State.FAILED
+                return FillState.FAILED
             self._feed, self._last = feed, self._service.clock()
             fill.open(opened, feed.size)
         if self._feed is not None:
             before, part = fill.there, self._feed.read(fill.there)
             if part is None:
-                return State.FAILED
+                return FillState.FAILED
             if part.file:
                 fill.in_file(part.file, part.there)
             else:
                 fill.add(part.data)
             if part.over:
                 fill.all_is_there()
-                return State.KEPT
+                return FillState.KEPT
             if fill.there != before:
                 self._last = self._service.clock()
             # Whether the mark has run out no longer matters: who has a part of it can go nowhere else.
-            return State.OPEN if self._service.clock() - self._last < SILENCE else State.FAILED
-        return State.ASKED if turn is Turn.WAIT else State.FAILED
+            return FillState.OPEN if self._service.clock() - self._last < SILENCE else FillState.FAILED
+        return FillState.ASKED if turn is Turn.WAIT else FillState.FAILED
 
 
-def follow(shelf: Shelf, service: Service, digest: bytes) -> Fill:
+def follow(shelf: CacheShelf, service: Service, digest: bytes) -> Fill:
     """The fill that those wait for who come while another worker asks."""
     fill = shelf.fills[digest] = Fill(service.strands)
     shelf.storage.marks.wait(digest)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from lbproxy.cache.interface import Entry, Storage
-from lbproxy.cache.watch import Watch
+from lbproxy.cache.interface import Storage, StoredEntry
+from lbproxy.cache.watch import CacheWatch
 from lbproxy.http.caching.heads import sized
 from lbproxy.http.caching.stored import Fork, StoredAnswer, read
 from lbproxy.proxy.caching.at_hand import MOST_BODY, AtHand, fork_at_hand
@@ -18,7 +18,7 @@ MOST_AT_HAND = 1024 * 1024
 class Hand(NamedTuple):
     """What a worker's routes hold of what all workers share."""
 
-    watch: Watch | None
+    watch: CacheWatch | None
     """None: nothing is held."""
     budget: Budget
 
@@ -26,7 +26,9 @@ class Hand(NamedTuple):
 EMPTY = Hand(None, Budget(0))
 
 
-def answer_at_hand(watch: Watch, fork: AtHand | None, digest: bytes, answer: StoredAnswer, entry: Entry) -> AtHand | None:
+def answer_at_hand(
+    watch: CacheWatch, fork: AtHand | None, digest: bytes, answer: StoredAnswer, entry: StoredEntry
+) -> AtHand | None:
     """What was found under `digest`; `fork`: by which it was found. None: nobody knows where it stands."""
     if not entry.place:
         return None
@@ -40,7 +42,7 @@ def answer_at_hand(watch: Watch, fork: AtHand | None, digest: bytes, answer: Sto
     return AtHand(held, None if fork is None else fork.held, raw, body, life.born, life.fresh_until, length, entry.file)
 
 
-def fork_of(watch: Watch, storage: Storage, key: bytes, digest: bytes) -> AtHand | None:
+def fork_of(watch: CacheWatch, storage: Storage, key: bytes, digest: bytes) -> AtHand | None:
     """That by which one of the key's variants was found; None: it is another one by now."""
     entry = storage.get(key, False)
     known = None if entry is None else read(entry.meta)

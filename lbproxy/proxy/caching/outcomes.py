@@ -6,10 +6,11 @@ from array import array
 from enum import IntEnum
 from typing import Protocol
 
+from lbproxy.cells import Cells
 from lbproxy.observe.cache_names import CACHE_EVENTS, CACHE_RESULTS, CACHE_UNSTORED
 
 
-class Outcome(IntEnum):
+class CacheOutcome(IntEnum):
     """In the order of their cells (observe.cache_names)."""
 
     HIT = 0
@@ -41,18 +42,12 @@ WORDS = (
 """For the access line."""
 NOTES = tuple(f',"cache":"{word}"' for word in WORDS)
 BY_REASON = {
-    b"uri-miss": Outcome.URI_MISS, b"vary-miss": Outcome.VARY_MISS, b"stale": Outcome.EXPIRED, b"request": Outcome.REQUEST,
-    b"bypass": Outcome.BYPASS, b"method": Outcome.METHOD,
+    b"uri-miss": CacheOutcome.URI_MISS, b"vary-miss": CacheOutcome.VARY_MISS, b"stale": CacheOutcome.EXPIRED,
+    b"request": CacheOutcome.REQUEST,
+    b"bypass": CacheOutcome.BYPASS, b"method": CacheOutcome.METHOD,
 }  # fmt: skip
 """By the words of RFC 9211."""
 _REASONS = {name: number for number, name in enumerate(CACHE_UNSTORED)}
-
-
-class Cells(Protocol):
-    """Numbers that are counted in."""
-
-    def __getitem__(self, at: int, /) -> int: ...
-    def __setitem__(self, at: int, value: int, /) -> None: ...
 
 
 class Noted(Protocol):
@@ -61,7 +56,7 @@ class Noted(Protocol):
     noted: str
 
 
-class Outcomes:
+class CacheOutcomes:
     """The counts of one process, as its steps make them."""
 
     __slots__ = ("_unstored", "cells")
@@ -71,12 +66,12 @@ class Outcomes:
         self.cells = cells
         self._unstored = unstored
 
-    def note(self, journey: Noted, what: Outcome) -> None:
+    def note(self, journey: Noted, what: CacheOutcome) -> None:
         """What became of a request; once for each."""
         self.cells[what] += 1
         journey.noted += NOTES[what]
 
-    def count(self, what: Outcome, number: int = 1) -> None:
+    def count(self, what: CacheOutcome, number: int = 1) -> None:
         """Something else."""
         self.cells[what] += number
 
@@ -85,6 +80,6 @@ class Outcomes:
         self._unstored[_REASONS[why]] += 1
 
 
-def uncounted() -> Outcomes:
+def uncounted() -> CacheOutcomes:
     """Where nobody wants to know."""
-    return Outcomes(memoryview(array("q", [0] * CELLS)), [0] * UNSTORED_CELLS)
+    return CacheOutcomes(memoryview(array("q", [0] * CELLS)), [0] * UNSTORED_CELLS)

@@ -20,7 +20,7 @@ Attempt = Callable[[bool], Put]
 """Stores something; told whether it is tried again when that is BUSY."""
 
 
-class Waiting:
+class PendingStores:
     """What one worker is about to store."""
 
     __slots__ = ("_number",)

@@ -9,20 +9,20 @@ from lbproxy.http.caching import heads
 from lbproxy.http.caching.conditional import asking_anew, unconditional
 from lbproxy.http.caching.lifetime import Arrival
 from lbproxy.http.caching.stored import StoredAnswer
-from lbproxy.http.caching.storing import Kept
+from lbproxy.http.caching.storing import StorableAnswer
 from lbproxy.http.h1.response import parse_response
 from lbproxy.proxy.caching.coding import storable
-from lbproxy.proxy.caching.fetch import RENEWED, Asking, milliseconds
+from lbproxy.proxy.caching.fetch import RENEWED, Fetching, milliseconds
 from lbproxy.proxy.caching.fill import PATIENCE
 from lbproxy.proxy.caching.intake import Intake
-from lbproxy.proxy.caching.outcomes import Outcome
+from lbproxy.proxy.caching.outcomes import CacheOutcome
 from lbproxy.proxy.caching.patience import Attempt
-from lbproxy.proxy.caching.shelf import Looked, Target
+from lbproxy.proxy.caching.shelf import LookedUp, LookupTarget
 from lbproxy.proxy.destination import Destination
 from lbproxy.proxy.service import Service
 from lbproxy.proxy.steps.compress import SLICE
 from lbproxy.proxy.steps.step import Journey
-from lbproxy.proxy.subrequest import Answer, Subrequest
+from lbproxy.proxy.subrequest import Subrequest, SubrequestAnswer
 from lbproxy.streams import Strand
 
 _MOST_FIELDS = 1_000_000  # they were counted when they came
@@ -30,7 +30,7 @@ TIMEOUT = 60.0
 """Seconds that it may take as a whole."""
 
 
-class _GivenUp(LbproxyError):
+class _RefreshGivenUp(LbproxyError):
     """Nobody wants the answer any more."""
 
 
@@ -45,7 +45,14 @@ class Refresh:
     tunnel = False
 
     def __init__(
-        self, asking: Asking, service: Service, to: Destination, journey: Journey, target: Target, looked: Looked, personal: bool
+        self,
+        asking: Fetching,
+        service: Service,
+        to: Destination,
+        journey: Journey,
+        target: LookupTarget,
+        looked: LookedUp,
+        personal: bool,
     ) -> None:
         """`looked`: with what is stale."""
         assert looked.found is not None
@@ -73,7 +80,7 @@ class Refresh:
     def cut(self) -> None:
         """See Connection."""
         if self._strand is not None:
-            self._strand.throw(_GivenUp("given up"))
+            self._strand.throw(_RefreshGivenUp("given up"))
 
     def run(self) -> None:
         """In a greenlet of its own. Lets nothing out."""
@@ -86,7 +93,7 @@ class Refresh:
             begun = service.clock()
             answer = self._subrequest.ask(service, b"GET", self._asked, take=self._add)
             attempt = self._take(answer, Arrival(begun, service.clock(), self._asking.wall()))
-        except (UpstreamError, _GivenUp):
+        except (UpstreamError, _RefreshGivenUp):
             pass  # what is stale is given out for as long as it may be
         except Exception as error:  # must not end in the event loop
             service.on_fault(error)
@@ -102,7 +109,7 @@ class Refresh:
 
     def _over(self, became: Put) -> None:
         marks = self._asking.shelf.storage.marks
-        self._asking.shelf.outcomes.count(Outcome.REFRESHED if became else Outcome.REFRESH_FAILED)
+        self._asking.shelf.outcomes.count(CacheOutcome.REFRESHED if became else CacheOutcome.REFRESH_FAILED)
         if became is Put.REFUSED:
             marks.failed(self._looked.digest, milliseconds(self._service.clock()))
         else:
@@ -119,7 +126,7 @@ class Refresh:
         """More of it."""
         self._intake.add(self._coded(data))
         if not self._intake.alive:
-            raise _GivenUp("it cannot be stored")
+            raise _RefreshGivenUp("it cannot be stored")
         now = self._service.clock()
         if now - self._renewed_at >= RENEWED:
             self._renewed_at = now
@@ -136,7 +143,7 @@ class Refresh:
             self._service.strands.sleep(0)
         return b"".join(pieces)
 
-    def _take(self, answer: Answer, at: Arrival) -> Attempt | None:
+    def _take(self, answer: SubrequestAnswer, at: Arrival) -> Attempt | None:
         """What makes what is stored right again; None: nothing does."""
         asking, stale, service = self._asking, self._looked.found, self._service
         assert stale is not None
@@ -150,7 +157,7 @@ class Refresh:
             digest, meta = found.digest, found.answer.written()
             return lambda _: storage.renew(digest, meta, self._ticket)
         verdict = asking.judged(self._head, self._personal, said, at)
-        if not isinstance(verdict, Kept):
+        if not isinstance(verdict, StorableAnswer):
             if said.status < 500:
                 storage.forget(stale.digest)
             return None

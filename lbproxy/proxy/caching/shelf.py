@@ -5,19 +5,31 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from lbproxy.cache.interface import MOST_META, MOST_TAGS, MOST_URL, Bodies, CacheError, Entry, New, Put, Reading, Storage, Ticket
+from lbproxy.cache.interface import (
+    MOST_META,
+    MOST_TAGS,
+    MOST_URL,
+    Bodies,
+    CacheError,
+    FillTicket,
+    New,
+    Put,
+    Reading,
+    Storage,
+    StoredEntry,
+)
 from lbproxy.http.caching.stored import NONCE, Fork, StoredAnswer, read
 from lbproxy.http.caching.tags import tags_of
 from lbproxy.http.caching.variants import MOST_NAMES, key_of, variant_of
 from lbproxy.http.message import ResponseHead
 from lbproxy.proxy.caching.fill import Fill
-from lbproxy.proxy.caching.outcomes import Outcomes, uncounted
-from lbproxy.proxy.caching.patience import Waiting
+from lbproxy.proxy.caching.outcomes import CacheOutcomes, uncounted
+from lbproxy.proxy.caching.patience import PendingStores
 from lbproxy.proxy.response_body import SourceFailed
 from lbproxy.proxy.stand_in import Body
 
 
-class Target(NamedTuple):
+class LookupTarget(NamedTuple):
     """What a request is for."""
 
     key: bytes
@@ -29,18 +41,18 @@ class Target(NamedTuple):
     """What is collapsed as long as nothing is stored under the key, where that is less than all who ask for it."""
 
 
-class Found(NamedTuple):
+class FoundAnswer(NamedTuple):
     """A stored answer for a request."""
 
     answer: StoredAnswer
-    entry: Entry
+    entry: StoredEntry
     digest: bytes
 
 
-class Looked(NamedTuple):
+class LookedUp(NamedTuple):
     """What a look-up has found."""
 
-    found: Found | None
+    found: FoundAnswer | None
     digest: bytes
     """Where it is, or would be as far as that is known: what is collapsed."""
     why: bytes
@@ -75,19 +87,19 @@ class FileBody(Body):
             reading.close()
 
 
-class Shelf:
+class CacheShelf:
     """All that is stored, in one worker."""
 
     def __init__(
-        self, storage: Storage, bodies: Bodies | None, chance: Callable[[int], bytes], outcomes: Outcomes | None = None
+        self, storage: Storage, bodies: Bodies | None, chance: Callable[[int], bytes], outcomes: CacheOutcomes | None = None
     ) -> None:
         """`bodies`: None: large ones are not kept; `chance`: so many random bytes; `outcomes`: what is counted."""
         self.outcomes = outcomes or uncounted()
         self.storage = storage
         self.bodies = bodies
         self.fills: dict[bytes, Fill] = {}
-        """What this worker asks for on behalf of all who come meanwhile, by Looked.digest: one for each such request."""
-        self.waiting = Waiting()
+        """What this worker asks for on behalf of all who come meanwhile, by LookedUp.digest: one for each such request."""
+        self.waiting = PendingStores()
         self._chance = chance
 
     def key(self, *parts: bytes) -> bytes:
@@ -98,32 +110,32 @@ class Shelf:
         """What a request, as it is sent, says in these fields; None: too much."""
         return variant_of(self.storage.secret, b"", sent, names)
 
-    def look(self, target: Target) -> Looked:
+    def look(self, target: LookupTarget) -> LookedUp:
         """What there is for a request."""
         looked = self._look(target)
         self.storage.looked_up(None if looked.found is None else looked.found.entry)
         return looked
 
-    def _look(self, target: Target) -> Looked:
+    def _look(self, target: LookupTarget) -> LookedUp:
         entry = self.storage.get(target.key, False)
         stored = None if entry is None else read(entry.meta)
         if entry is None or stored is None:
-            return Looked(None, target.cold or target.key, b"uri-miss")
+            return LookedUp(None, target.cold or target.key, b"uri-miss")
         if isinstance(stored, StoredAnswer):
-            return Looked(Found(stored, entry, target.key), target.key, b"")
+            return LookedUp(FoundAnswer(stored, entry, target.key), target.key, b"")
         digest = self._variant(target, stored)
         if digest is None:
-            return Looked(None, target.key, b"vary-miss")
+            return LookedUp(None, target.key, b"vary-miss")
         entry = self.storage.get(digest, False) if digest in stored.variants else None
         answer = None if entry is None else read(entry.meta)
         if entry is None or not isinstance(answer, StoredAnswer):
-            return Looked(None, digest, b"vary-miss")
-        return Looked(Found(answer, entry, digest), digest, b"")
+            return LookedUp(None, digest, b"vary-miss")
+        return LookedUp(FoundAnswer(answer, entry, digest), digest, b"")
 
-    def _variant(self, target: Target, fork: Fork) -> bytes | None:
+    def _variant(self, target: LookupTarget, fork: Fork) -> bytes | None:
         return variant_of(self.storage.secret, fork.mark + target.key, target.sent, fork.names)
 
-    def body(self, found: Found) -> bytes | Body | None:
+    def body(self, found: FoundAnswer) -> bytes | Body | None:
         """Its body; None: it is gone."""
         if not found.entry.file:
             return found.entry.body
@@ -134,7 +146,7 @@ class Shelf:
         return None if reading is None else FileBody(reading)
 
     def keep(
-        self, target: Target, stored: StoredAnswer, said: ResponseHead, ticket: Ticket, taken: tuple[bytes, int, int],
+        self, target: LookupTarget, stored: StoredAnswer, said: ResponseHead, ticket: FillTicket, taken: tuple[bytes, int, int],
         again: bool = False,
     ) -> Put:  # fmt: skip
         """Store an answer; `said`: with its tags; `taken`: its body, or the size and the number of a file; `again`: see
@@ -150,7 +162,7 @@ class Shelf:
             self.bodies.remove((new.file,))
         return found
 
-    def _forked(self, target: Target, names: tuple[bytes, ...], ticket: Ticket, again: bool) -> bytes | Put:
+    def _forked(self, target: LookupTarget, names: tuple[bytes, ...], ticket: FillTicket, again: bool) -> bytes | Put:
         """The digest of one variant, once the fork knows it; else why that cannot be."""
         entry = self.storage.get(target.key, False)
         known = None if entry is None else read(entry.meta)

@@ -12,7 +12,7 @@ from lbproxy.cache.interface import Bodies
 from lbproxy.http.heads import KnownHead
 from lbproxy.http.message import ResponseHead
 from lbproxy.http.trailers import Trailers
-from lbproxy.proxy.caching.fill import MOST_FED, Fill, State
+from lbproxy.proxy.caching.fill import MOST_FED, Fill, FillState
 from lbproxy.proxy.caching.intake import Intake
 from lbproxy.proxy.pass_through import PassThrough
 from lbproxy.proxy.sink import Sink
@@ -230,7 +230,7 @@ class Tee(Sink):
         if could and not intake.alive:
             self._keeping.unstorable()
             if fill.file:  # and nobody has what comes now
-                fill.end(State.FAILED)
+                fill.end(FillState.FAILED)
 
     def _finish(self, storable: bool) -> bool:
         """All of it is here. Whether it is stored."""
@@ -239,7 +239,7 @@ class Tee(Sink):
             if fill.file and (there := intake.show()):
                 fill.in_file(fill.file, there)
             elif fill.file:
-                fill.end(State.FAILED)
+                fill.end(FillState.FAILED)
             fill.all_is_there()
         could = intake.alive
         if not storable:

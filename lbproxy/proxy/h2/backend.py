@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 from lbproxy.balance.backend import Backend
 from lbproxy.balance.ledger import PerSlot, cell_at
-from lbproxy.config.model import Connections
+from lbproxy.config.model import ConnectionsConfig
 from lbproxy.errors import UpstreamError
 from lbproxy.http.h2.bounds import Bounds
 from lbproxy.proxy.h1_upstream import H1Upstream
@@ -58,7 +58,7 @@ class H2Backend:
         self,
         service: Service,
         backend: Backend,
-        settings: Connections,
+        settings: ConnectionsConfig,
         bounds: Bounds,
         on_ended: Callable[[Backend, str], None],
         *,

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from lbproxy.errors import ConnectionLost, TimedOut, UpstreamError
 from lbproxy.http.h2.backend_answer import LastAnswer
-from lbproxy.http.h2.vocabulary import Code, Fields
+from lbproxy.http.h2.vocabulary import Fields, H2Code
 from lbproxy.proxy.h2.stream import Carrier, H2Stream
 
 HEADS, HEADS_SIZE = 64, 64 * 1024
@@ -160,7 +160,7 @@ class BackendStream(H2Stream):
     def abort(self) -> None:
         """See Stream. The backend need not go on; the connection does."""
         if self.loss is None and self.number and not (self.ended and self.complete):
-            self.give_up(Code.CANCEL)
+            self.give_up(H2Code.CANCEL)
         self.drop()
         self.loss = self.loss or ConnectionLost("given up")
         self._lender.left(self)

@@ -2,7 +2,7 @@
 
 cimport cython
 
-from lbproxy.http.h2.engine cimport Engine
+from lbproxy.http.h2.engine cimport H2Engine
 from lbproxy.http.h2.floods cimport Floods
 from lbproxy.http.h2.windows cimport may_write
 from lbproxy.proxy.h2.backend_stream cimport Lender
@@ -29,7 +29,7 @@ cdef class BackendWire(Lender):
     cdef _hold_little(self)
     cdef _stop_reading(self)
     cdef bint _read_on(self) except -1
-    @cython.locals(engine=Engine, stream=Stream, data=bytes)
+    @cython.locals(engine=H2Engine, stream=Stream, data=bytes)
     cpdef _write_out(self)
     cdef _look_over(self)
     cdef _wake_writers(self)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from lbproxy.errors import StreamError, TimedOut
 from lbproxy.http.h2.backend_answer import LastAnswer
-from lbproxy.http.h2.engine import Engine
+from lbproxy.http.h2.engine import H2Engine
 from lbproxy.http.h2.floods import Floods
 from lbproxy.http.h2.windows import may_write
 from lbproxy.proxy.h2.backend_stream import Lender
@@ -34,7 +34,7 @@ class BackendWire(Lender):
         "_ending", "_floods", "_mute", "_planned", "_reader", "_waiting_for_room", "_writing", "stream",
     )  # fmt: skip
 
-    def __init__(self, service: Service, stream: Stream, engine: Engine) -> None:
+    def __init__(self, service: Service, stream: Stream, engine: H2Engine) -> None:
         """`stream`: open, nothing was written yet."""
         self.service = service
         self.stream = stream

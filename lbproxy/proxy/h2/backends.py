@@ -32,7 +32,7 @@ STREAMS = 100
 """On one connection at once, where the backend allows as many or more: what nginx, Apache and grpc allow, or more than that."""
 
 
-def wants_http_2(pool: model.Pool) -> bool:
+def wants_http_2(pool: model.PoolConfig) -> bool:
     """Its backends are, or may be, spoken to in HTTP/2."""
     return not MISSING and (pool.protocol == H2 or (pool.protocol == "auto" and pool.tls is not None))
 
@@ -42,7 +42,7 @@ class H2Backends(Shared):
 
     __slots__ = ("_backends", "_bounds", "_on_ended", "_pools", "_service", "_single_minded")
 
-    def __init__(self, service: Service, pools: Iterable[model.Pool], on_ended: Callable[[Backend, str], None]) -> None:
+    def __init__(self, service: Service, pools: Iterable[model.PoolConfig], on_ended: Callable[[Backend, str], None]) -> None:
         """`on_ended`: told why a connection was ended for what its backend did."""
         self._service = service
         self._pools = {pool.name: pool for pool in pools if wants_http_2(pool)}

@@ -2,7 +2,7 @@
 
 cimport cython
 
-from lbproxy.http.h2.engine cimport Engine
+from lbproxy.http.h2.engine cimport H2Engine
 from lbproxy.http.h2.floods cimport Floods
 from lbproxy.http.h2.windows cimport Windows, may_write
 from lbproxy.proxy.h2.beginnings cimport H2Beginnings
@@ -72,7 +72,7 @@ cdef class H2Connection(Bearer):
     cpdef flush(self)
     cpdef flush_soon(self)
     cpdef _write_soon(self)
-    @cython.locals(engine=Engine, stream=Stream, data=bytes, unwanted=Unwanted)
+    @cython.locals(engine=H2Engine, stream=Stream, data=bytes, unwanted=Unwanted)
     cpdef _write_out(self)
     cdef _wake_writers(self)
     cdef _end(self, str how)

@@ -24,11 +24,11 @@ from collections.abc import Callable
 from lbproxy.errors import ClientGone, ConnectionLost, RequestError, StreamError, TimedOut
 from lbproxy.http.forwarding import Forwarder
 from lbproxy.http.h2.bounds import Bounds
-from lbproxy.http.h2.engine import Engine
+from lbproxy.http.h2.engine import H2Engine
 from lbproxy.http.h2.floods import SMALL_WINDOW, Floods
 from lbproxy.http.h2.request_fields import RequestFields
 from lbproxy.http.h2.response_fields import ResponseFields
-from lbproxy.http.h2.vocabulary import Code, Failure, Fields
+from lbproxy.http.h2.vocabulary import Failure, Fields, H2Code
 from lbproxy.http.h2.windows import Windows, may_write
 from lbproxy.proxy.client import ConnectionCount
 from lbproxy.proxy.h2.beginnings import H2Beginnings
@@ -81,7 +81,7 @@ class H2Connection(Bearer):
         """The reader, while there is one."""
         forwarder.over_http_2()
         limits = service.config.limits
-        self.engine = Engine(self, server=True, bounds=bounds)
+        self.engine = H2Engine(self, server=True, bounds=bounds)
         self.response_fields = response_fields
         self.request_fields = RequestFields(limits.request_line, limits.fields, limits.head, service.router.backslash)
         self.key = key
@@ -408,7 +408,7 @@ class H2Connection(Bearer):
 
     def stalled(self) -> None:
         """See Carrier."""
-        self._on_flood(self.client.peer, Failure(Code.CANCEL, "h2_stalled"))
+        self._on_flood(self.client.peer, Failure(H2Code.CANCEL, "h2_stalled"))
 
     # ---------------------------------------------------------------- the writer
 

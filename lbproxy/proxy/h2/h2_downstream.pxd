@@ -2,7 +2,7 @@
 
 cimport cython
 
-from lbproxy.http.h2.engine cimport Engine
+from lbproxy.http.h2.engine cimport H2Engine
 from lbproxy.http.h2.request_fields cimport RequestFields
 from lbproxy.http.h2.response_fields cimport ResponseFields, regular
 from lbproxy.http.heads cimport KnownHead
@@ -44,7 +44,7 @@ cdef class H2Body(BodySource):
 cdef class H2Downstream(Downstream):
     cdef Bearer _bearer
     cdef double _came
-    cdef Engine _engine
+    cdef H2Engine _engine
     cdef tuple _fields
     cdef RequestHead _head
     cdef bint _over

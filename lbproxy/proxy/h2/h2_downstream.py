@@ -13,14 +13,14 @@ from lbproxy.http.forwarding import response
 from lbproxy.http.grpc import kind_among
 from lbproxy.http.h2.request_fields import RequestFields
 from lbproxy.http.h2.response_fields import ResponseFields, regular, taken_apart
-from lbproxy.http.h2.vocabulary import Code, Field, Fields
+from lbproxy.http.h2.vocabulary import Field, Fields, H2Code
 from lbproxy.http.heads import KnownHead
 from lbproxy.http.message import CHUNKED, NO_BODY, RequestHead, ResponseHead
 from lbproxy.http.taken_in import CONTINUE
 from lbproxy.http.trailers import NONE, Trailers, size
 from lbproxy.observe.access import Timing
 from lbproxy.proxy import bound
-from lbproxy.proxy.answer_state import Event, State
+from lbproxy.proxy.answer_state import AnswerEvent, AnswerState
 from lbproxy.proxy.downstream import Downstream
 from lbproxy.proxy.exchange import Exchange
 from lbproxy.proxy.grpc_call import own_answer
@@ -31,8 +31,8 @@ from lbproxy.proxy.rewriter import own_lines
 from lbproxy.proxy.tunnel import Tunnel
 from lbproxy.streams import BODY_READ, SWIFT_READ
 
-_BEGUN = int(State.BEGUN)
-_INTERIM, _WHOLE, _BEGIN, _PIECE, _END, _BREAK = map(int, Event)  # Python 3.11 looks an Enum's members up through a hook
+_BEGUN = int(AnswerState.BEGUN)
+_INTERIM, _WHOLE, _BEGIN, _PIECE, _END, _BREAK = map(int, AnswerEvent)  # Python 3.11 looks an Enum's members up through a hook
 
 
 class H2Peer(Downstream):
@@ -165,7 +165,7 @@ class H2Downstream(Downstream):
             self._refuse(error, fields)
             return
         if head.binds:
-            h2.give_up(Code.HTTP_1_1_REQUIRED)  # see _check_login
+            h2.give_up(H2Code.HTTP_1_1_REQUIRED)  # see _check_login
             return
         self._head = head
         size = len(head.method) + len(head.target) + len(head.block) + 15  # as HTTP/1 would have it
@@ -262,7 +262,7 @@ class H2Downstream(Downstream):
     def _check_login(self, answer: ResponseHead) -> None:
         """RFC 4559 logins are of a connection, which streams share: whoever may use HTTP/1.1 tries it there (RFC 9113 7)."""
         if answer.binds:
-            self.h2.give_up(Code.HTTP_1_1_REQUIRED)
+            self.h2.give_up(H2Code.HTTP_1_1_REQUIRED)
             raise ConnectionLost("logins of a connection need HTTP/1.1")
 
     def _respond(self, fields: Fields, ended: bool) -> None:
@@ -327,7 +327,7 @@ class H2Downstream(Downstream):
     def say_nothing(self) -> None:
         """See Downstream."""
         self.broken = True
-        self.h2.give_up(Code.CANCEL)  # not one that says that nothing was done: clients would come again
+        self.h2.give_up(H2Code.CANCEL)  # not one that says that nothing was done: clients would come again
 
     def break_off_with(self, trailers: Trailers) -> bool:
         """See Downstream. Frames tell where a body ends, whatever it says."""

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from lbproxy.errors import RefusedAnswer, Unprocessed, UpstreamError, WantsOtherProtocol
-from lbproxy.http.h2.vocabulary import Code, Failure
+from lbproxy.http.h2.vocabulary import Failure, H2Code
 
 
 def of_stream(code: int, *, by_backend: bool, either: bool) -> UpstreamError:
     """A stream has ended that has not said so itself; `by_backend`: it was reset there, and not given up here; `either`: the
     backend may be spoken to in HTTP/1.1 as well."""
-    if code == Code.REFUSED_STREAM:
+    if code == H2Code.REFUSED_STREAM:
         return Unprocessed("h2_refused_stream", "the backend has refused the stream", leaving=False)
     if not by_backend:  # libnghttp2 gave it up: lengths that disagree, fields that do not belong there
         return RefusedAnswer("response_malformed", f"the backend's answer breaks the rules of HTTP/2 (code {code})")
-    if code == Code.HTTP_1_1_REQUIRED:
+    if code == H2Code.HTTP_1_1_REQUIRED:
         return _requires_http_1(either)
     return UpstreamError(502, "h2_reset", f"the backend has reset the stream with code {code}")
 
 
 def of_goaway(code: int, *, either: bool) -> UpstreamError:
     """A GOAWAY has said that a stream will not be looked at."""
-    if code == Code.HTTP_1_1_REQUIRED:
+    if code == H2Code.HTTP_1_1_REQUIRED:
         return _requires_http_1(either)
     return Unprocessed("h2_goaway", "the backend will not look at the request", leaving=True)
 

@@ -22,9 +22,9 @@ from lbproxy.balance.backend import Backend
 from lbproxy.balance.ledger import PerSlot, cell_at
 from lbproxy.errors import RefusedAnswer, TimedOut, UpstreamError
 from lbproxy.http.h2.bounds import Bounds
-from lbproxy.http.h2.engine import Engine
+from lbproxy.http.h2.engine import H2Engine
 from lbproxy.http.h2.floods import SMALL_WINDOW
-from lbproxy.http.h2.vocabulary import Code, Failure, Fields
+from lbproxy.http.h2.vocabulary import Failure, Fields, H2Code
 from lbproxy.http.h2.windows import STREAM, Windows
 from lbproxy.proxy.h2.backend_stream import BackendStream
 from lbproxy.proxy.h2.backend_wire import LINGER, BackendWire
@@ -76,7 +76,7 @@ class SharedConnection(BackendWire):
 
     def __init__(self, service: Service, stream: Stream, backend: Backend, lot: Lot, bounds: Bounds, *, tls: bool) -> None:
         """`stream`: open, nothing was written yet; `bounds`: of what the backend may have us hold."""
-        super().__init__(service, stream, Engine(self, server=False, bounds=bounds))
+        super().__init__(service, stream, H2Engine(self, server=False, bounds=bounds))
         self.backend = backend
         self.engine.widen(0, bounds.streams * STREAM)
         self._most = self.allowed = bounds.streams
@@ -180,7 +180,7 @@ class SharedConnection(BackendWire):
             stream.expire(now)
         for number, until in list(self._lingering.items()):
             if until <= now:
-                self.engine.reset(number, Code.CANCEL)
+                self.engine.reset(number, H2Code.CANCEL)
                 self.flush()
                 self._lingering.pop(number, None)
         if self._pulse.gone(now):
@@ -234,7 +234,7 @@ class SharedConnection(BackendWire):
         if self.ready and not self.load:
             self._unasked += len(data)
             if self._unasked > UNASKED:
-                failure = Failure(Code.ENHANCE_YOUR_CALM, "h2_unasked")
+                failure = Failure(H2Code.ENHANCE_YOUR_CALM, "h2_unasked")
         if failure is not None:
             self.engine.end(failure)
         if self.engine.failure is not None:
@@ -315,7 +315,7 @@ class SharedConnection(BackendWire):
             return
         if not stream.bring_head(fields, ended, final):
             stream.fail(RefusedAnswer("response_endless_interim", "interim responses faster than they are passed on"))
-            self.engine.reset(number, Code.ENHANCE_YOUR_CALM)
+            self.engine.reset(number, H2Code.ENHANCE_YOUR_CALM)
         self._to_wake(stream)
 
     def on_data(self, stream: int, data: bytes, ended: bool) -> None:
@@ -347,7 +347,7 @@ class SharedConnection(BackendWire):
         found = self._streams.get(stream)
         if found is not None and (code or not found.ended or not found.complete):
             by_backend = stream in self._resets
-            if by_backend and code == Code.HTTP_1_1_REQUIRED:
+            if by_backend and code == H2Code.HTTP_1_1_REQUIRED:
                 self._lot.wants_http_1()
             found.fail(of_stream(code, by_backend=by_backend, either=self._lot.either))
             self._to_wake(found)
@@ -386,7 +386,7 @@ class SharedConnection(BackendWire):
         """See Receiver."""
         self._goaway = (last, code)
         self.leaving = True
-        if code == Code.HTTP_1_1_REQUIRED:
+        if code == H2Code.HTTP_1_1_REQUIRED:
             self._lot.wants_http_1()
         for number, stream in self._streams.items():
             if number > last:

@@ -2,7 +2,7 @@
 
 cimport cython
 
-from lbproxy.http.h2.engine cimport Engine
+from lbproxy.http.h2.engine cimport H2Engine
 from lbproxy.http.h2.session cimport Receiver
 from lbproxy.proxy.service cimport Service
 from lbproxy.streams cimport Stream, Strands
@@ -15,7 +15,7 @@ cdef class H2Stream
 
 
 cdef class Carrier(Receiver):
-    cdef public Engine engine
+    cdef public H2Engine engine
     cdef public Service service
 
     cpdef flush(self)
@@ -31,7 +31,7 @@ cdef class H2Stream(Stream):
     cdef long long _came
     cdef Carrier _carrier
     cdef bint _dropped
-    cdef Engine _engine
+    cdef H2Engine _engine
     cdef public list _inbox
     cdef object _reader
     cdef object _writer
@@ -53,7 +53,7 @@ cdef class H2Stream(Stream):
     cdef _take_writer(self)
     cpdef bytes early(self)
     cpdef bytes read(self, Py_ssize_t limit)
-    @cython.locals(inbox=list, data=bytes, count=Py_ssize_t, taken=Py_ssize_t, size=Py_ssize_t, engine=Engine)
+    @cython.locals(inbox=list, data=bytes, count=Py_ssize_t, taken=Py_ssize_t, size=Py_ssize_t, engine=H2Engine)
     cdef bytes _take(self, Py_ssize_t limit)
     cdef _wait_for_input(self)
     cdef _look_later(self)
@@ -62,7 +62,7 @@ cdef class H2Stream(Stream):
     cpdef check(self, bint done)
     cpdef send(self, bytes data, bint ended)
     cpdef hold(self, bytes data)
-    @cython.locals(engine=Engine)
+    @cython.locals(engine=H2Engine)
     cpdef conclude(self, bytes data, tuple trailers)
     cpdef write(self, data)
     cpdef await_room(self)

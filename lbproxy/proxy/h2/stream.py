@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from lbproxy.errors import ConnectionLost, StreamError, TimedOut
-from lbproxy.http.h2.engine import Engine
+from lbproxy.http.h2.engine import H2Engine
 from lbproxy.http.h2.session import Receiver
-from lbproxy.http.h2.vocabulary import Code
+from lbproxy.http.h2.vocabulary import H2Code
 from lbproxy.http.trailers import NONE, Trailers
 from lbproxy.proxy.service import Service
 from lbproxy.streams import NEVER, Alarm, Buffer, Strand, Stream
@@ -35,7 +35,7 @@ class Carrier(Receiver):
 
     __slots__ = ("engine", "service")
 
-    engine: Engine
+    engine: H2Engine
     service: Service
 
     def flush(self) -> None:
@@ -349,7 +349,7 @@ class H2Stream(Stream):
 
     def abort(self) -> None:
         """See Stream."""
-        self.give_up(Code.INTERNAL_ERROR)
+        self.give_up(H2Code.INTERNAL_ERROR)
 
     def give_up(self, code: int) -> None:
         """The client is told that nothing more will come, and why."""

@@ -1,13 +1,13 @@
 # Types for the compiled form of unwanted.py. See lbproxy/compiled.py.
 
-from lbproxy.http.h2.engine cimport Engine
+from lbproxy.http.h2.engine cimport H2Engine
 from lbproxy.proxy.service cimport Service
 
 
 cdef class Unwanted:
     cdef object _alarm
     cdef dict _due
-    cdef Engine _engine
+    cdef H2Engine _engine
     cdef set _late
     cdef object _on_late
     cdef Service _service

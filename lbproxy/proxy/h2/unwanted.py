@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from lbproxy.http.h2.engine import Engine
-from lbproxy.http.h2.vocabulary import Code
+from lbproxy.http.h2.engine import H2Engine
+from lbproxy.http.h2.vocabulary import H2Code
 from lbproxy.proxy.service import Service
 from lbproxy.streams import Alarm
 
@@ -24,7 +24,7 @@ class Unwanted:
 
     __slots__ = ("_alarm", "_due", "_engine", "_late", "_on_late", "_service", "any")
 
-    def __init__(self, engine: Engine, service: Service, on_late: Callable[[], None]) -> None:
+    def __init__(self, engine: H2Engine, service: Service, on_late: Callable[[], None]) -> None:
         """`on_late`: called from the event loop when it is time for `reset_late`."""
         self._engine = engine
         self._service = service
@@ -73,7 +73,7 @@ class Unwanted:
         whole = [stream for stream in self._late if not self._engine.held(stream)]
         for stream in whole:
             self._late.discard(stream)
-            self._engine.reset(stream, Code.NO_ERROR)
+            self._engine.reset(stream, H2Code.NO_ERROR)
         self.any = bool(self._due or self._late)
         return bool(whole)
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 from enum import Enum, auto
 
 from lbproxy.balance.lease import Lease
-from lbproxy.balance.policy import Outcome
+from lbproxy.balance.policy import PickOutcome
 from lbproxy.errors import ScratchError, UpstreamError
 from lbproxy.http.icap.answers import NO_OPTIONS
-from lbproxy.http.icap.requests import IEOF, LAST, REQMOD, RESPMOD, Heads, ask, chunk
+from lbproxy.http.icap.requests import IEOF, LAST, REQMOD, RESPMOD, EncapsulatedHeads, ask, chunk
 from lbproxy.proxy.icap.server import Servers
-from lbproxy.proxy.icap.transaction import Connection, Transaction
+from lbproxy.proxy.icap.transaction import IcapConnection, Transaction
 from lbproxy.proxy.service import Service as Worker
 from lbproxy.proxy.spool import Spool
 from lbproxy.proxy.subrequest import Asker, lease_for
@@ -35,7 +35,7 @@ class _Sent(Enum):
 class Inspection:
     """One message, whichever server looks at it."""
 
-    def __init__(self, servers: Servers, worker: Worker, asker: Asker, heads: Heads, spool: Spool, *, body: bool,
+    def __init__(self, servers: Servers, worker: Worker, asker: Asker, heads: EncapsulatedHeads, spool: Spool, *, body: bool,
                  lines: bytes = b"") -> None:  # fmt: skip
         """`spool`: has what is fed, before it is fed; `body`: there is one; `lines`: more fields of ICAP."""
         self._servers = servers
@@ -51,7 +51,7 @@ class Inspection:
         self._preview = -1
         self._tried: tuple[int, ...] = ()
         self._lease: Lease | None = None
-        self._connection: Connection | None = None
+        self._connection: IcapConnection | None = None
         self._transaction: Transaction | None = None
         self._was_idle = False
         self._fresh = False
@@ -206,7 +206,7 @@ class Inspection:
             self._tried = (*self._tried, lease.slot)
             self._worker.counters.note_failure(error.kind, lease.slot)
             if lease.told is not None:
-                lease.told(self._worker.clock() - self._since, Outcome.FAILED)
+                lease.told(self._worker.clock() - self._since, PickOutcome.FAILED)
         self._fresh = stale
         self._was_idle = False
         self._sent = _Sent.NOTHING
@@ -218,7 +218,7 @@ class Inspection:
         assert connection is not None
         assert transaction is not None
         if lease is not None and lease.told is not None:
-            lease.told(self._worker.clock() - self._since, Outcome.ANSWERED)
+            lease.told(self._worker.clock() - self._since, PickOutcome.ANSWERED)
         self._connection = self._transaction = None
         if transaction.reusable():
             self._worker.idle.put(connection, self._worker.clock())

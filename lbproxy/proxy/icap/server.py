@@ -9,11 +9,11 @@ from lbproxy.balance.lease import Lease
 from lbproxy.config import model
 from lbproxy.errors import UpstreamError
 from lbproxy.http.icap import requests
-from lbproxy.http.icap.answers import BadAnswer, Options, read_options
-from lbproxy.http.icap.requests import Service
+from lbproxy.http.icap.answers import BadIcapAnswer, Options, read_options
+from lbproxy.http.icap.requests import IcapService
 from lbproxy.http.icap.suspension import Suspension
 from lbproxy.proxy.destination import Destination
-from lbproxy.proxy.icap.transaction import Connection, Transaction
+from lbproxy.proxy.icap.transaction import IcapConnection, Transaction
 from lbproxy.proxy.service import Service as Worker
 from lbproxy.proxy.spool import Spool
 
@@ -31,7 +31,7 @@ class _Known(NamedTuple):
 class Servers:
     """Those that are asked about messages in one direction."""
 
-    def __init__(self, settings: model.Icap, path: str, asked: Destination, tell: Tell) -> None:
+    def __init__(self, settings: model.IcapConfig, path: str, asked: Destination, tell: Tell) -> None:
         """`path`: of the service; `asked`: the pool, with time limits of its own."""
         self.settings = settings
         self.destination = asked
@@ -40,30 +40,30 @@ class Servers:
         self._options: dict[tuple[int, bytes], _Known] = {}
         self._tell = tell
 
-    def service(self, lease: Lease) -> Service:
+    def service(self, lease: Lease) -> IcapService:
         """As the leased server is called."""
         written = lease.backend
         host = f"[{written.host}]" if ":" in written.host and written.port else written.host
-        return Service((f"{host}:{written.port}" if written.port else "localhost").encode("ascii"), self._path)
+        return IcapService((f"{host}:{written.port}" if written.port else "localhost").encode("ascii"), self._path)
 
-    def connect(self, worker: Worker, lease: Lease, fresh: bool) -> tuple[Connection, bool]:
+    def connect(self, worker: Worker, lease: Lease, fresh: bool) -> tuple[IcapConnection, bool]:
         """(a connection, whether it was idle before); `fresh`: none that was. Raises UpstreamError."""
         idle = None if fresh else worker.idle.take(lease.slot)
         backend, destination = lease.backend, self.destination
-        if isinstance(idle, Connection):
+        if isinstance(idle, IcapConnection):
             idle.stream.write_stall = destination.write_stall
             return idle, True
         if idle is not None:
             idle.stream.close()
         stream = worker.dialer.dial(backend.ip, backend.port, backend.pool, backend.host, destination.connect)
         stream.write_stall = destination.write_stall
-        return Connection(stream, backend), False
+        return IcapConnection(stream, backend), False
 
     def spool(self, worker: Worker) -> Spool:
         """For a body that is kept until there is a verdict."""
         return Spool(worker.scratch, self.settings.memory, self.settings.max_body, worker.on_buffer_failed)
 
-    def transaction(self, worker: Worker, connection: Connection) -> Transaction:
+    def transaction(self, worker: Worker, connection: IcapConnection) -> Transaction:
         """For a message."""
         return Transaction(worker, connection.stream, self.settings.timeout, self.spool(worker), self.settings.max_body)
 
@@ -72,7 +72,7 @@ class Servers:
         known = self._options.get((lease.slot, lease.backend.ip.encode()))
         return known.options if known is not None and known.until > worker.clock() else None
 
-    def ask_options(self, worker: Worker, lease: Lease, connection: Connection) -> tuple[Options, bool]:
+    def ask_options(self, worker: Worker, lease: Lease, connection: IcapConnection) -> tuple[Options, bool]:
         """(the same, anew; whether the connection goes on). Raises UpstreamError."""
         spool = Spool(None, MOST_OPTIONS, 0, worker.on_buffer_failed)
         transaction = Transaction(worker, connection.stream, self.settings.timeout, spool, MOST_OPTIONS, options=True)
@@ -84,7 +84,7 @@ class Servers:
         assert transaction.head is not None
         try:
             options = read_options(transaction.head, self.settings.preview)
-        except BadAnswer as error:
+        except BadIcapAnswer as error:
             raise UpstreamError(502, "icap_no_service", str(error)) from error
         if len(self._options) > 256:
             self._options.clear()

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from lbproxy.balance.backend import Backend
 from lbproxy.errors import ScratchError, StreamError, TimedOut, UpstreamError
 from lbproxy.http.h1.chunks import LENIENT, ChunkDecoder, ChunkError
-from lbproxy.http.icap.answers import BadAnswer, Head, end_of_head, read_head
+from lbproxy.http.icap.answers import BadIcapAnswer, IcapHead, end_of_head, read_head
 from lbproxy.proxy.service import Service
 from lbproxy.proxy.spool import Spool
 from lbproxy.proxy.upstream import Upstream
@@ -21,7 +21,7 @@ from lbproxy.streams import BODY_READ, NEVER, Strand, Stream
 _PASS, _CHANGED = 204, 200
 
 
-class Connection(Upstream):
+class IcapConnection(Upstream):
     """A connection to an ICAP server, which is kept among the idle ones of its pool."""
 
     __slots__ = ()
@@ -60,7 +60,7 @@ class Transaction:
         self.over = False
         """All of its answer is here, or none will come."""
         self.error: UpstreamError | None = None
-        self.head: Head | None = None
+        self.head: IcapHead | None = None
         self.heads = b""
         """What it encapsulates."""
         self.size = 0
@@ -137,7 +137,7 @@ class Transaction:
             self._fail(UpstreamError(504, "icap_timeout", "the server does not answer in time"))
         except StreamError as error:
             self._fail(UpstreamError(502, "icap_closed", str(error)))
-        except (BadAnswer, ChunkError) as error:
+        except (BadIcapAnswer, ChunkError) as error:
             self._fail(UpstreamError(502, "icap_malformed", str(error)))
         except ScratchError:
             self._fail(UpstreamError(500, "buffer_unreadable", "what was buffered cannot be read"))
@@ -174,7 +174,7 @@ class Transaction:
             self._stream.deadline = self._service.clock() + self._patience
         return data
 
-    def _head(self) -> Head:
+    def _head(self) -> IcapHead:
         searched = 0
         while (end := end_of_head(self._data, searched)) < 0:
             searched = len(self._data)

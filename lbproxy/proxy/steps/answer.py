@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from lbproxy.config.model import Respond, Route
+from lbproxy.config.model import RespondConfig, RouteConfig
 from lbproxy.config.route_values import BODILESS
 from lbproxy.http.prefix import Prefix
 from lbproxy.http.redirect import RedirectTarget, Values
@@ -19,7 +19,7 @@ from lbproxy.proxy.steps.step import Answered, Course, Journey, Step
 class FixedAnswer(Step):
     """Answers every request with the same."""
 
-    def __init__(self, respond: Respond) -> None:
+    def __init__(self, respond: RespondConfig) -> None:
         text = respond.body.encode()
         lines = f"\r\nContent-Type: {respond.type}".encode() if text else b""
         if respond.status not in BODILESS or respond.status == 205:
@@ -53,7 +53,7 @@ class RedirectAnswer(Step):
         raise Answered(OwnAnswer(self._status, lines, self._text), "redirect", ruled=True)
 
 
-class NoAnswer(Step):
+class CloseSilently(Step):
     """Closes the connection without a word."""
 
     def begin(self, journey: Journey) -> Course | None:
@@ -61,11 +61,11 @@ class NoAnswer(Step):
         raise Answered(None, "closed_by_route")
 
 
-def answer_of(route: Route) -> Step | None:
+def answer_of(route: RouteConfig) -> Step | None:
     """None where its requests go to pools."""
     if route.redirect:
         prefix = Prefix(route.paths) if route.paths else None
         return RedirectAnswer(RedirectTarget(route.redirect, prefix), route.status)
     if route.respond is not None:
         return FixedAnswer(route.respond)
-    return NoAnswer() if route.close else None
+    return CloseSilently() if route.close else None

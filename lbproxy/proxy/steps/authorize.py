@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from lbproxy.config import model
 from lbproxy.errors import RequestError, UpstreamError
-from lbproxy.http.authorization import Question, Verdict
+from lbproxy.http.authorization import AuthorizationQuestion, AuthorizationVerdict
 from lbproxy.http.fields import values
 from lbproxy.http.message import RequestHead
 from lbproxy.proxy.destination import Destination
@@ -32,9 +32,11 @@ class Authorize(Step):
 
     __slots__ = ("_cache_by", "_claimed", "_count", "_pass_on_failure", "_question", "_subrequest", "_timeout", "_verdicts")
 
-    def __init__(self, settings: model.Authorize, asked: Destination, count: Count) -> None:
+    def __init__(self, settings: model.AuthorizeConfig, asked: Destination, count: Count) -> None:
         """`asked`: whoever is asked, with time limits of its own."""
-        self._question = Question(settings.path.encode("ascii"), settings.host.encode("ascii"), settings.copy, settings.user)
+        self._question = AuthorizationQuestion(
+            settings.path.encode("ascii"), settings.host.encode("ascii"), settings.copy, settings.user
+        )
         self._subrequest = Subrequest(asked, settings.max_answer)
         self._timeout = settings.timeout
         self._claimed = settings.copy
@@ -71,10 +73,10 @@ class Authorize(Step):
         findings.user = verdict.user or findings.user
         return None
 
-    def _verdict(self, journey: Journey, service: Service) -> tuple[Verdict, bool]:
+    def _verdict(self, journey: Journey, service: Service) -> tuple[AuthorizationVerdict, bool]:
         head, forwarder = journey.head, journey.downstream.forwarder
 
-        def ask() -> Verdict:
+        def ask() -> AuthorizationVerdict:
             asked, rewriter = self._question.head(head, forwarder), self._subrequest.destination.rewriter
             if rewriter is not None:
                 asked = rewriter.begin(forwarder, head).request(asked)

@@ -20,7 +20,7 @@ from lbproxy.config import model
 from lbproxy.config.passwords import NOBODY, parse
 from lbproxy.errors import Filtered, RequestError
 from lbproxy.filter.addresses import parse_client
-from lbproxy.filter.limiter import SECOND, Limiter, Refused
+from lbproxy.filter.limiter import SECOND, Limiter, OverLimit
 from lbproxy.http.fields import values
 from lbproxy.http.message import RequestHead
 from lbproxy.proxy.steps.authorize import Count
@@ -48,7 +48,7 @@ class BasicAuth(Step):
     )  # fmt: skip
 
     def __init__(
-        self, settings: model.BasicAuth, verify: Verify, limiters: tuple[Limiter, Limiter], count: Count, secret: bytes = b""
+        self, settings: model.BasicAuthConfig, verify: Verify, limiters: tuple[Limiter, Limiter], count: Count, secret: bytes = b""
     ) -> None:
         """`limiters`: of tries of each address, and of each user; `secret`: for digests, b"": one of its own."""
         self._users = NOBODY
@@ -98,7 +98,7 @@ class BasicAuth(Step):
         site = parse_client(journey.downstream.forwarder.client(journey.head)).site()
         for limiter, who in ((self._by_address, site), (self._by_user, hashlib.sha256(name).digest())):
             refused = limiter.take(who, now)
-            if isinstance(refused, Refused):
+            if isinstance(refused, OverLimit):
                 wait = max(1, -(-refused.wait // SECOND))
                 raise Filtered(429, "auth_rate", lines=b"\r\nRetry-After: %d" % wait)
         against = hashed or self._users.stand_in

@@ -16,24 +16,24 @@ from lbproxy.cache.interface import Turn
 from lbproxy.config import model
 from lbproxy.errors import RefusedAnswer, RequestError
 from lbproxy.http.caching import heads
-from lbproxy.http.caching.conditional import Wants, conditional, for_the_origin, part_of, unchanged
+from lbproxy.http.caching.conditional import BodyWanted, conditional, for_the_origin, part_of, unchanged
 from lbproxy.http.caching.invalidating import succeeded, targets
 from lbproxy.http.caching.lifetime import Defaults
 from lbproxy.http.caching.serving import Use, looked_up, only_if_cached, unsafe, use_of
 from lbproxy.http.caching.status import forwarded, hit
 from lbproxy.http.caching.storing import credentials
-from lbproxy.http.conditions import Asked, Conditions, conditions_of
+from lbproxy.http.conditions import ConditionRequest, Conditions, conditions_of
 from lbproxy.http.h1.response import parse_response
 from lbproxy.http.message import RequestHead, ResponseHead
 from lbproxy.proxy.caching.coding import marked
-from lbproxy.proxy.caching.fetch import Asking, Fetch, milliseconds
+from lbproxy.proxy.caching.fetch import Fetch, Fetching, milliseconds
 from lbproxy.proxy.caching.fill import Fed, Fill
 from lbproxy.proxy.caching.follow import follow
 from lbproxy.proxy.caching.hand import EMPTY, Hand, answer_at_hand, fork_of
-from lbproxy.proxy.caching.outcomes import BY_REASON, Outcome
+from lbproxy.proxy.caching.outcomes import BY_REASON, CacheOutcome
 from lbproxy.proxy.caching.patience import PAUSES
 from lbproxy.proxy.caching.refresh import Refresh
-from lbproxy.proxy.caching.shelf import Found, Looked, Shelf, Target
+from lbproxy.proxy.caching.shelf import CacheShelf, FoundAnswer, LookedUp, LookupTarget
 from lbproxy.proxy.destination import Destination
 from lbproxy.proxy.service import Service
 from lbproxy.proxy.sink import Sink
@@ -54,7 +54,7 @@ class Cache(QuickCache):
     __slots__ = ("_bypass", "_methods", "_names", "_personal", "_respects", "_wait", "asking", "shelf", "to")
 
     def __init__(
-        self, settings: model.Cache, shelf: Shelf, names: tuple[str, str], personal: bool, wall: Callable[[], float],
+        self, settings: model.CacheConfig, shelf: CacheShelf, names: tuple[str, str], personal: bool, wall: Callable[[], float],
         most: int, to: Destination | None, hand: Hand = EMPTY, compression: Compression | None = None,
     ) -> None:  # fmt: skip
         """`names`: of the route and its pool; `personal`: steps of the route find out whose request it is; `wall`: seconds since
@@ -63,7 +63,7 @@ class Cache(QuickCache):
         watch = None if personal else hand.watch
         super().__init__(watch, hand.budget, shelf.storage.secret, settings.respect_client, shelf.outcomes.cells)
         self.shelf = shelf
-        self.asking = Asking(
+        self.asking = Fetching(
             shelf,
             Defaults(settings.default_ttl, settings.stale_while_revalidate, settings.stale_if_error),
             min(settings.max_body, most),
@@ -80,7 +80,7 @@ class Cache(QuickCache):
 
     def plain(self, head: RequestHead) -> bool:
         """See QuickCache; beyond what that has asked itself."""
-        return head.method in self._methods and (self._bypass is None or not self._bypass.met(Asked(head)))
+        return head.method in self._methods and (self._bypass is None or not self._bypass.met(ConditionRequest(head)))
 
     def fetched(self, file: int, size: int) -> bytes | None:
         """See QuickCache. What is long comes in pieces."""
@@ -106,7 +106,7 @@ class Cache(QuickCache):
             return self._compressed(journey, _Unsafe(self, journey))
         if head.method not in self._methods:
             return self._pass(journey, b"method")
-        if not looked_up(head) or for_the_origin(head) or (self._bypass is not None and self._bypass.met(Asked(head))):
+        if not looked_up(head) or for_the_origin(head) or (self._bypass is not None and self._bypass.met(ConditionRequest(head))):
             return self._pass(journey, b"bypass")
         target = self.target(journey)
         personal = self._personal or credentials(head)
@@ -135,7 +135,7 @@ class Cache(QuickCache):
 
     # ---------------------------------------------------------------- what is stored
 
-    def target(self, journey: Journey, line: bytes = b"") -> Target:
+    def target(self, journey: Journey, line: bytes = b"") -> LookupTarget:
         """What it is for; `line`: another target instead, as a backend gets it."""
         head, forwarder = journey.head, journey.downstream.forwarder
         sent = self.sent(journey, head)
@@ -148,9 +148,9 @@ class Cache(QuickCache):
         url = b"%b://%b%b" % (scheme, host.removesuffix(b":443" if scheme == b"https" else b":80"), head.raw or head.target)
         key, compression = self.shelf.key(*parts), self.asking.compression
         kind = b"" if compression is None else compression.stored_kind(head)
-        return Target(key, sent, url, self.shelf.key(key, kind) if kind else b"")
+        return LookupTarget(key, sent, url, self.shelf.key(key, kind) if kind else b"")
 
-    def _served(self, journey: Journey, key: bytes, looked: Looked, personal: bool, more: bytes = b"") -> Course | None:
+    def _served(self, journey: Journey, key: bytes, looked: LookedUp, personal: bool, more: bytes = b"") -> Course | None:
         """Something stored is the answer; `key`: of the target."""
         found = looked.found
         if found is None:
@@ -167,10 +167,12 @@ class Cache(QuickCache):
         if use is Use.HIT:
             self._take_in_hand(journey, found, key)
         journey.stand_in = stand_in
-        self.shelf.outcomes.note(journey, Outcome.COLLAPSED if more else Outcome.HIT if use is Use.HIT else Outcome.STALE)
+        self.shelf.outcomes.note(
+            journey, CacheOutcome.COLLAPSED if more else CacheOutcome.HIT if use is Use.HIT else CacheOutcome.STALE
+        )
         return _Served(stand_in)
 
-    def _take_in_hand(self, journey: Journey, found: Found, key: bytes) -> None:
+    def _take_in_hand(self, journey: Journey, found: FoundAnswer, key: bytes) -> None:
         """It is at hand for whoever comes next, if it may be; `key`: of the target."""
         watch = self.watch
         if watch is None:
@@ -190,7 +192,13 @@ class Cache(QuickCache):
             self.remember(known, answer, len(journey.head.target))
 
     def stand_in(
-        self, journey: Journey, asked: RequestHead, found: Found, now: float, more: bytes = b"", body: bytes | Body | None = None
+        self,
+        journey: Journey,
+        asked: RequestHead,
+        found: FoundAnswer,
+        now: float,
+        more: bytes = b"",
+        body: bytes | Body | None = None,
     ) -> StandIn | None:
         """A stored answer for a request, with its `body` if that is at hand; None: it is gone."""
         life = found.answer.kept.lifetime
@@ -209,16 +217,16 @@ class Cache(QuickCache):
             part = part_of(asked, answer, size, wall)
             if unchanged(asked, answer, wall):
                 raw, last = heads.not_modified(head), first - 1
-            elif part.wants is Wants.NOTHING:
+            elif part.wants is BodyWanted.NOTHING:
                 raw, last = heads.unsatisfiable(head, size), first - 1
-            elif part.wants is Wants.PART:
+            elif part.wants is BodyWanted.PART:
                 first, last = part.first, part.last
                 raw = heads.part(head, first, last, size)
         if asked.method != b"HEAD":
-            self.shelf.outcomes.count(Outcome.SERVED_BYTES, last + 1 - first)
+            self.shelf.outcomes.count(CacheOutcome.SERVED_BYTES, last + 1 - first)
         return StandIn(raw, lines, body, last + 1, strands, first)
 
-    def _refreshed(self, journey: Journey, looked: Looked, personal: bool) -> bool:
+    def _refreshed(self, journey: Journey, looked: LookedUp, personal: bool) -> bool:
         """Somebody sees to it that what is stale becomes fresh. False: this request has to."""
         service = journey.downstream.service
         if self.to is None:
@@ -231,7 +239,7 @@ class Cache(QuickCache):
 
     # ---------------------------------------------------------------- one for all
 
-    def _together(self, journey: Journey, target: Target, looked: Looked, personal: bool) -> Course:
+    def _together(self, journey: Journey, target: LookupTarget, looked: LookedUp, personal: bool) -> Course:
         """Ask the backend, or wait for the one who does."""
         if not self._wait:
             return self._fetch(journey, target, looked, personal, None)
@@ -249,7 +257,7 @@ class Cache(QuickCache):
             course = self._served(journey, target.key, looked, personal, forwarded(b"uri-miss", collapsed=True))
             if course is not None:
                 return course
-            self.shelf.outcomes.count(Outcome.WAITED_IN_VAIN)
+            self.shelf.outcomes.count(CacheOutcome.WAITED_IN_VAIN)
         return self._fetch(journey, target, looked, personal, None)
 
     def _turn(self, service: Service, digest: bytes) -> Turn:
@@ -263,10 +271,10 @@ class Cache(QuickCache):
             turn = marks.take(digest, milliseconds(service.clock()), wait)
         return turn
 
-    def _fetch(self, journey: Journey, target: Target, looked: Looked, personal: bool, fill: Fill | None) -> Fetch:
+    def _fetch(self, journey: Journey, target: LookupTarget, looked: LookedUp, personal: bool, fill: Fill | None) -> Fetch:
         return Fetch(self.asking, journey, target, looked, personal, fill, self.stand_in)
 
-    def _wait_for(self, journey: Journey, target: Target, looked: Looked, personal: bool, until: float) -> Course | None:
+    def _wait_for(self, journey: Journey, target: LookupTarget, looked: LookedUp, personal: bool, until: float) -> Course | None:
         """Until whoever asks has it, or is of no use; a Course: it is given what that one gets, as it comes."""
         service = journey.downstream.service
         marks = self.shelf.storage.marks
@@ -285,7 +293,7 @@ class Cache(QuickCache):
             if marks.look(looked.digest, milliseconds(service.clock())) is not Turn.WAIT:
                 return None
 
-    def _fed(self, journey: Journey, target: Target, fill: Fill, personal: bool) -> Course | None:
+    def _fed(self, journey: Journey, target: LookupTarget, fill: Fill, personal: bool) -> Course | None:
         """The answer that somebody else is getting, if it is this one's, too."""
         opened = fill.opened
         if (personal and not opened.for_anybody) or self.shelf.variant(target.sent, opened.names) != opened.variant:
@@ -297,10 +305,10 @@ class Cache(QuickCache):
         service = journey.downstream.service
         size = fill.there if fill.whole else fill.size
         lines = forwarded(b"uri-miss", collapsed=True) + b"\r\nAge: %d" % max(0, int(service.clock() - opened.born))
-        body = Fed(fill, self.shelf.bodies, partial(self.shelf.outcomes.count, Outcome.SERVED_BYTES)) if size else b""
+        body = Fed(fill, self.shelf.bodies, partial(self.shelf.outcomes.count, CacheOutcome.SERVED_BYTES)) if size else b""
         stand_in = StandIn(heads.sized(opened.head, size), lines, body, size, service.strands)
         journey.stand_in = stand_in
-        self.shelf.outcomes.note(journey, Outcome.COLLAPSED)
+        self.shelf.outcomes.note(journey, CacheOutcome.COLLAPSED)
         return _Served(stand_in)
 
 
@@ -362,7 +370,7 @@ class _Unsafe(Course):
     def __init__(self, cache: Cache, journey: Journey) -> None:
         self._cache = cache
         self._journey = journey
-        cache.shelf.outcomes.note(journey, Outcome.METHOD)
+        cache.shelf.outcomes.note(journey, CacheOutcome.METHOD)
 
     def around(self, answer: ResponseHead, sink: Sink) -> Sink:
         """See Course."""

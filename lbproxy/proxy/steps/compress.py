@@ -16,9 +16,9 @@ from functools import partial
 
 from lbproxy.balance.ledger import Ledger, Scalar, scalar_at
 from lbproxy.coders import BROTLI, Coder
-from lbproxy.config.model import Compress
+from lbproxy.config.model import CompressConfig
 from lbproxy.errors import StreamError
-from lbproxy.http.compression import VARY, Heads, Types, Verdict, judge, varies_already, wanted, whole
+from lbproxy.http.compression import VARY, CompressedHeads, Compressible, Types, judge, varies_already, wanted, whole
 from lbproxy.http.heads import KnownHead
 from lbproxy.http.message import RequestHead, ResponseHead
 from lbproxy.http.trailers import Trailers
@@ -83,7 +83,11 @@ class Compression(Step):
     __slots__ = ("_least", "_offered", "_stored", "_types", "allowance", "heads", "makers")
 
     def __init__(
-        self, settings: Compress, makers: Mapping[str, Callable[[], Coder]], allowance: Allowance, heads: Heads | None = None
+        self,
+        settings: CompressConfig,
+        makers: Mapping[str, Callable[[], Coder]],
+        allowance: Allowance,
+        heads: CompressedHeads | None = None,
     ) -> None:
         """`makers`: by coding; `allowance`, `heads`: of the worker; None: its own."""
         self._stored = tuple(coding.encode() for coding in settings.codings)
@@ -92,17 +96,17 @@ class Compression(Step):
         self._least = settings.min_length
         self.makers = {coding.encode(): make for coding, make in makers.items()}
         self.allowance = allowance
-        self.heads = heads or Heads()
+        self.heads = heads or CompressedHeads()
 
     def begin(self, journey: Journey) -> Course | None:
         """See Step."""
-        return _Answer(self, journey)
+        return _CompressedAnswer(self, journey)
 
     def stored_kind(self, head: RequestHead) -> bytes:
         """The coding in which a request gets what is stored; b"": as it came."""
         return wanted(head, self._stored) if whole(head) else b""
 
-    def stored_verdict(self, head: RequestHead, answer: ResponseHead, kind: bytes) -> Verdict:
+    def stored_verdict(self, head: RequestHead, answer: ResponseHead, kind: bytes) -> Compressible:
         """Whether an answer is stored compressed, in that coding."""
         return judge(head, answer, kind, self._types, self._least)
 
@@ -110,13 +114,13 @@ class Compression(Step):
         """Compresses what is stored; `source`: see Journey. The `allowance` has let it."""
         return _Stored(self, coding, source, store, lambda answer: True)
 
-    def verdict(self, journey: Journey, answer: ResponseHead) -> tuple[Verdict, bytes]:
+    def verdict(self, journey: Journey, answer: ResponseHead) -> tuple[Compressible, bytes]:
         """What becomes of an answer, and the coding."""
         coding = wanted(journey.head, self._offered)
         return judge(journey.head, answer, coding, self._types, self._least), coding
 
 
-class _Answer(Course):
+class _CompressedAnswer(Course):
     """The answer to one request."""
 
     __slots__ = ("_compression", "_held", "_journey")
@@ -130,16 +134,16 @@ class _Answer(Course):
         """See Course."""
         compression, journey = self._compression, self._journey
         verdict, coding = compression.verdict(journey, answer)
-        if verdict is Verdict.AS_IT_IS:
+        if verdict is Compressible.AS_IT_IS:
             return sink
-        if verdict is Verdict.COMPRESS and not self._held and compression.allowance.begin():
+        if verdict is Compressible.COMPRESS and not self._held and compression.allowance.begin():
             self._held = True
             return _Compressed(compression, coding, journey.source, sink, partial(self._still, answer))
         return sink if varies_already(answer) else Telling(sink, VARY)
 
     def _still(self, judged: ResponseHead, answer: ResponseHead) -> bool:
         """Whether an answer is to be compressed: the one that was judged, or what a step before has put in its place."""
-        return answer is judged or self._compression.verdict(self._journey, answer)[0] is Verdict.COMPRESS
+        return answer is judged or self._compression.verdict(self._journey, answer)[0] is Compressible.COMPRESS
 
     def end(self) -> None:
         """See Course."""

@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from lbproxy.balance.ledger import Ledger, Scalar, scalar_at
-from lbproxy.config.model import RouteFilters
+from lbproxy.config.model import RouteFiltersConfig
 from lbproxy.errors import Filtered
 from lbproxy.filter.addresses import AddressRule, parse_client
 from lbproxy.filter.certificate_names import CertificateNames
-from lbproxy.filter.limiter import CLIENTS_KEPT, SECOND, Limiter, Refused, Ticket
+from lbproxy.filter.limiter import CLIENTS_KEPT, SECOND, Limiter, LimitTicket, OverLimit
 from lbproxy.http.forwarding import Forwarder
 from lbproxy.http.message import RequestHead
 from lbproxy.http.rules import make_rule
@@ -27,15 +27,15 @@ SIZE = 384
 """Bytes of a client's address that is remembered, as text and number."""
 
 
-class Held(Course):
+class HeldLimits(Course):
     """What a request is counted in, until its end, or that of the context that this is."""
 
     __slots__ = ("_tickets",)
 
     def __init__(self) -> None:
-        self._tickets: list[Ticket] = []
+        self._tickets: list[LimitTicket] = []
 
-    def add(self, ticket: Ticket) -> None:
+    def add(self, ticket: LimitTicket) -> None:
         self._tickets.append(ticket)
 
     def __enter__(self) -> None:
@@ -50,7 +50,7 @@ class Held(Course):
             self._tickets.pop().release()
 
 
-_NOTHING = Held()
+_NOTHING = HeldLimits()
 
 
 class Filters(Step):
@@ -63,7 +63,7 @@ class Filters(Step):
 
     def __init__(
         self,
-        settings: RouteFilters,
+        settings: RouteFiltersConfig,
         limiters: Sequence[Limiter],
         ledger: Ledger,
         child: int,
@@ -92,7 +92,7 @@ class Filters(Step):
         held = self.admit(journey.head, journey.downstream.forwarder)
         return None if held is _NOTHING else held
 
-    def admit(self, head: RequestHead, forwarder: Forwarder) -> Held:
+    def admit(self, head: RequestHead, forwarder: Forwarder) -> HeldLimits:
         """A context to serve the request in. Raises Filtered when it is refused."""
         site = b""
         if self._addresses is not None or self._limiters:
@@ -126,20 +126,20 @@ class Filters(Step):
             raise self._refused(Scalar.REFUSED_ADDRESS, Filtered(403, "address_denied"))
         return site
 
-    def _count(self, site: bytes) -> Held:
+    def _count(self, site: bytes) -> HeldLimits:
         now = int(self._clock() * SECOND)
         held = _NOTHING
         for limiter in self._limiters:
             got = limiter.take(site, now)
-            if isinstance(got, Refused):
+            if isinstance(got, OverLimit):
                 with held:  # and what is held already is given back
                     raise self._too_many(got)
             if got is not None:
-                held = Held() if held is _NOTHING else held
+                held = HeldLimits() if held is _NOTHING else held
                 held.add(got)
         return held
 
-    def _too_many(self, refused: Refused) -> Filtered:
+    def _too_many(self, refused: OverLimit) -> Filtered:
         if not refused.wait:
             return self._refused(Scalar.REFUSED_CONCURRENCY, Filtered(429, "client_concurrency", lines=b"\r\nRetry-After: 1"))
         seconds = -(-refused.wait // SECOND)

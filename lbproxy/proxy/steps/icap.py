@@ -11,8 +11,8 @@ from lbproxy.config import model
 from lbproxy.errors import RequestError, UpstreamError
 from lbproxy.http.endless import endless
 from lbproxy.http.icap import adapted
-from lbproxy.http.icap.answers import BadAnswer
-from lbproxy.http.icap.requests import Heads
+from lbproxy.http.icap.answers import BadIcapAnswer
+from lbproxy.http.icap.requests import EncapsulatedHeads
 from lbproxy.http.message import CHUNKED, ResponseHead
 from lbproxy.http.taken_in import taken_in
 from lbproxy.proxy.destination import Destination
@@ -40,7 +40,7 @@ class Icap(Step):
 
     __slots__ = ("_answers", "_count", "_requests", "settings")
 
-    def __init__(self, settings: model.Icap, asked: Destination, count: Count, tell: Tell) -> None:
+    def __init__(self, settings: model.IcapConfig, asked: Destination, count: Count, tell: Tell) -> None:
         """`asked`: the ICAP servers, with time limits of their own; `tell`: told when they are left alone."""
         self.settings = settings
         self._requests = Servers(settings, settings.reqmod, asked, tell) if settings.reqmod else None
@@ -51,7 +51,7 @@ class Icap(Step):
         """See Step. Raises RequestError when nobody tells a verdict, or for a body that is too large; Answered when the server
         answers itself."""
         following = None if self._requests is None else _Request(self, self._requests, journey).look()
-        return following if self._answers is None else _Answer(self, self._answers, journey, following)
+        return following if self._answers is None else _InspectedAnswer(self, self._answers, journey, following)
 
     def note(self, journey: Journey, direction: str, outcome: str) -> None:
         """What became of a message."""
@@ -65,7 +65,7 @@ class Icap(Step):
         return b"\r\nX-Client-IP: " + journey.downstream.forwarder.client(journey.head).encode("ascii")
 
 
-class _Kept(Spool):
+class _ShownSpool(Spool):
     """A request's body, which says that it is full whenever something new is here: so that it is shown as it comes."""
 
     __slots__ = ("_new", "live")
@@ -105,7 +105,7 @@ class _Request:
         self._journey = journey
         self._service: Service = journey.downstream.service
         settings = icap.settings
-        self._spool = _Kept(self._service.scratch, settings.memory, settings.max_body, self._service.on_buffer_failed)
+        self._spool = _ShownSpool(self._service.scratch, settings.memory, settings.max_body, self._service.on_buffer_failed)
 
     def look(self) -> Course | None:
         """Until it may go on; what follows the rest of it, if it may before there is a verdict. Raises as Icap.begin."""
@@ -113,7 +113,7 @@ class _Request:
         if body is not None and head.body > self._icap.settings.max_body:
             self._over_cap()
             return None
-        shown = Heads(adapted.shown(self._journey.as_sent(head)))
+        shown = EncapsulatedHeads(adapted.shown(self._journey.as_sent(head)))
         said = self._icap.said(self._journey)
         inspection = Inspection(
             self._servers, self._service, self._journey, shown, self._spool, body=body is not None, lines=said
@@ -127,7 +127,7 @@ class _Request:
                 follow(body, following.watch)
             else:
                 self._obey(inspection.verdict())
-        except (UpstreamError, BadAnswer) as error:
+        except (UpstreamError, BadIcapAnswer) as error:
             self._icap.note(self._journey, "icap", "failed")
             if self._icap.settings.on_failure != "pass":
                 raise RequestError(503, UNAVAILABLE, str(error)) from error
@@ -168,7 +168,7 @@ class _Request:
             raise RequestError(413, "icap_too_large", f"a body of more than {settings.max_body} bytes")
 
     def _obey(self, transaction: Transaction) -> None:
-        """Raises BadAnswer, Answered."""
+        """Raises BadIcapAnswer, Answered."""
         said = transaction.head
         assert said is not None
         if said.status == 204:
@@ -187,7 +187,7 @@ class _Request:
         said, head = transaction.head, self._journey.head
         assert said is not None
         if transaction.size > MOST_PAGE:
-            raise BadAnswer("an answer that is too large")
+            raise BadIcapAnswer("an answer that is too large")
         pieces = []
         while piece := transaction.result.pop():
             pieces.append(piece)
@@ -203,9 +203,9 @@ class _Request:
         assert said is not None
         begin, end = said.encapsulated.request
         if not end:
-            raise BadAnswer("neither a request nor an answer in it")
+            raise BadIcapAnswer("neither a request nor an answer in it")
         if body is None and transaction.size:
-            raise BadAnswer("a body for a request that has none")
+            raise BadIcapAnswer("a body for a request that has none")
         other, sent = adapted.request(transaction.heads[begin:end], head, transaction.size)
         if body is not None:
             self._spool.live = False
@@ -249,7 +249,7 @@ class Following(Course):
             self._inspection.feed(data, ended=last)
             if last or self._inspection.early:
                 self._obey(self._inspection.verdict())
-        except (UpstreamError, BadAnswer) as error:
+        except (UpstreamError, BadIcapAnswer) as error:
             self.end()
             icap.note(journey, "icap", "failed")
             if settings.on_failure != "pass":
@@ -272,7 +272,7 @@ class Following(Course):
         self._inspection.stop()
 
 
-class _Answer(Course):
+class _InspectedAnswer(Course):
     """The answer to one request, which is looked at."""
 
     __slots__ = ("_following", "_icap", "_journey", "_servers", "_sink")

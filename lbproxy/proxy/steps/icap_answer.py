@@ -8,8 +8,8 @@ from lbproxy.config import model
 from lbproxy.errors import RequestError, UpstreamError
 from lbproxy.http.heads import KnownHead
 from lbproxy.http.icap import adapted
-from lbproxy.http.icap.answers import BadAnswer
-from lbproxy.http.icap.requests import Heads
+from lbproxy.http.icap.answers import BadIcapAnswer
+from lbproxy.http.icap.requests import EncapsulatedHeads
 from lbproxy.http.message import ResponseHead
 from lbproxy.http.trailers import NONE, Trailers
 from lbproxy.proxy.icap.inspection import Inspection
@@ -30,7 +30,7 @@ class InspectedAnswer(Sink):
         "_service", "_settings", "_spool", "_unseen",
     )  # fmt: skip
 
-    def __init__(self, settings: model.Icap, servers: Servers, journey: Journey, behind: Sink, note: Callable[[str], None],
+    def __init__(self, settings: model.IcapConfig, servers: Servers, journey: Journey, behind: Sink, note: Callable[[str], None],
                  said: bytes) -> None:  # fmt: skip
         """`note`: told what became of it; `said`: more fields of ICAP."""
         self._settings = settings
@@ -101,7 +101,8 @@ class InspectedAnswer(Sink):
         self._answer, self._head, self._lines = answer, out, lines
         asked = adapted.shown(self._journey.as_sent(self._journey.head))
         self._inspection = Inspection(
-            self._servers, self._service, self._journey, Heads(asked, adapted.shown(out)), self._spool, body=body, lines=self._said
+            self._servers, self._service, self._journey, EncapsulatedHeads(asked, adapted.shown(out)), self._spool, body=body,
+            lines=self._said
         )  # fmt: skip
 
     def _show(self, data: bytes, *, ended: bool) -> None:
@@ -149,12 +150,12 @@ class InspectedAnswer(Sink):
                 self._result = transaction.result
                 if self._obey(transaction):
                     return
-            except (UpstreamError, BadAnswer) as error:
+            except (UpstreamError, BadIcapAnswer) as error:
                 self._failed(error)
         self._finish(trailers)
 
     def _obey(self, transaction: Transaction) -> bool:
-        """Whether something else has gone in its place. Raises BadAnswer, RequestError."""
+        """Whether something else has gone in its place. Raises BadIcapAnswer, RequestError."""
         said = transaction.head
         assert said is not None
         assert self._answer is not None
@@ -163,7 +164,7 @@ class InspectedAnswer(Sink):
             return False
         begin, end = said.encapsulated.answer
         if not end:
-            raise BadAnswer("no answer in it")
+            raise BadIcapAnswer("no answer in it")
         method = self._journey.head.method
         read, out = adapted.answer(transaction.heads[begin:end], method, transaction.size, self._service.date)
         blocked = read.status != self._answer.status

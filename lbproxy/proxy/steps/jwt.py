@@ -12,7 +12,7 @@ from lbproxy.config import model
 from lbproxy.errors import Filtered, RequestError
 from lbproxy.http.fields import cookie, values
 from lbproxy.http.message import RequestHead
-from lbproxy.http.tokens import UNKNOWN_KEY, BadKeys, Keys, TokenRules, Untrusted, texts
+from lbproxy.http.tokens import UNKNOWN_KEY, BadKeys, TokenKeys, TokenRules, Untrusted, texts
 from lbproxy.proxy.steps.authorize import UNAVAILABLE, Count
 from lbproxy.proxy.steps.step import Course, Journey, Step
 
@@ -27,10 +27,10 @@ class Jwt(Step):
         "_challenge", "_claimed", "_claims", "_cookie", "_count", "_keys", "_on_unknown", "_pass_on_failure", "_user", "_wanted",
     )  # fmt: skip
 
-    def __init__(self, settings: model.Jwt, count: Count, on_unknown: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, settings: model.JwtConfig, count: Count, on_unknown: Callable[[], None] = lambda: None) -> None:
         """`on_unknown`: told when a token names a key that is not among ours."""
         self._on_unknown = on_unknown
-        self._keys = Keys()
+        self._keys = TokenKeys()
         self._wanted = TokenRules(settings.algorithms, settings.audience, settings.issuer, settings.leeway, settings.require)
         self._cookie = settings.cookie.encode("ascii")
         self._claims = settings.claims
@@ -43,7 +43,7 @@ class Jwt(Step):
     def renew(self, content: bytes) -> None:
         """The keys are others now. What is no set of keys changes nothing."""
         try:
-            self._keys = Keys.parse(content)
+            self._keys = TokenKeys.parse(content)
         except BadKeys:
             pass  # who made it so has told; until there are some, nobody comes in
 

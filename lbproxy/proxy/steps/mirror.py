@@ -34,7 +34,7 @@ MOST_PATH = 256
 """Bytes of a path that is told."""
 
 
-class Facts(NamedTuple):
+class ComparedAnswer(NamedTuple):
     """An answer, as far as it is compared."""
 
     status: int
@@ -42,16 +42,16 @@ class Facts(NamedTuple):
     digest: str
 
 
-def differing(own: Facts, other: Facts) -> tuple[bool, ...]:
+def differing(own: ComparedAnswer, other: ComparedAnswer) -> tuple[bool, ...]:
     """What of it does: status, length, digest."""
     return tuple(one != another for one, another in zip(own, other, strict=True))
 
 
-Differs = Callable[[str, Facts, Facts], None]
+Differs = Callable[[str, ComparedAnswer, ComparedAnswer], None]
 """Told of a path, what the client got, and what the mirror said."""
 
 
-class _GivenUp(LbproxyError):
+class _MirrorGivenUp(LbproxyError):
     """Nobody wants the mirror's answer any more."""
 
 
@@ -63,7 +63,7 @@ class Mirror(Step):
         "_service", "_subrequest", "_timeout", "_under_way", "_waiting",
     )  # fmt: skip
 
-    def __init__(self, settings: model.Mirror, mirrored: Destination, count: Count, differs: Differs) -> None:
+    def __init__(self, settings: model.MirrorConfig, mirrored: Destination, count: Count, differs: Differs) -> None:
         """`mirrored`: the second pool, with time limits of its own."""
         self._subrequest = Subrequest(mirrored, 0, once=True)
         self._percent = settings.percent
@@ -77,7 +77,7 @@ class Mirror(Step):
         self._count = count
         self._differs = differs
         self._due = 0
-        self._waiting: deque[Copy] = deque()
+        self._waiting: deque[MirroredRequest] = deque()
         self._under_way = 0
         self._service: Service | None = None
 
@@ -91,7 +91,7 @@ class Mirror(Step):
             return None
         self._due -= 100
         self._service = downstream.service
-        copy = Copy(self, journey)
+        copy = MirroredRequest(self, journey)
         if downstream.body is None:
             self.join(copy)
         elif head.body > self._max_body:
@@ -114,7 +114,7 @@ class Mirror(Step):
         """So many bytes of a body may be kept."""
         return size <= self._max_body
 
-    def join(self, copy: Copy) -> None:
+    def join(self, copy: MirroredRequest) -> None:
         """A request is whole: its copy waits for its turn, or is dropped."""
         if len(self._waiting) >= self._most_waiting:
             self._count("mirror", "dropped")
@@ -136,7 +136,7 @@ class Mirror(Step):
             self._under_way += 1
             service.strands.start(Sending(self, service, self._subrequest, copy, self._timeout).run)
 
-    def sent(self, copy: Copy, facts: Facts | None) -> None:
+    def sent(self, copy: MirroredRequest, facts: ComparedAnswer | None) -> None:
         """A copy is over; None: it failed, or was given up."""
         assert self._service is not None
         self._under_way -= 1
@@ -145,18 +145,18 @@ class Mirror(Step):
             copy.compare(facts)
         self._service.strands.later(self._next)
 
-    def compared(self, path: str, own: Facts, other: Facts) -> None:
+    def compared(self, path: str, own: ComparedAnswer, other: ComparedAnswer) -> None:
         """Both answers are known."""
         if own == other:
             self._count("mirror", "same")
             return
-        for name, differs in zip(Facts._fields, differing(own, other), strict=True):
+        for name, differs in zip(ComparedAnswer._fields, differing(own, other), strict=True):
             if differs:
                 self._count("mirror", f"other_{name}")
         self._differs(path, own, other)
 
 
-class Copy(Course):
+class MirroredRequest(Course):
     """One request's copy, and, where answers are compared, what became of the request itself."""
 
     __slots__ = ("_body", "_facts", "_journey", "_mirror", "_other", "_size", "asked", "body", "method", "path")
@@ -166,8 +166,8 @@ class Copy(Course):
         self._journey: Journey | None = journey
         self._body: list[bytes] | None = []
         self._size = 0
-        self._facts: Facts | None = None
-        self._other: Facts | None = None
+        self._facts: ComparedAnswer | None = None
+        self._other: ComparedAnswer | None = None
         self.method = journey.head.method
         self.path = journey.head.path[:MOST_PATH].decode("latin-1")
         self.asked = self.body = b""
@@ -208,13 +208,13 @@ class Copy(Course):
         self._journey = None
         self._body = None
 
-    def passed(self, facts: Facts) -> None:
+    def passed(self, facts: ComparedAnswer) -> None:
         """The client has its answer."""
         self._facts = facts
         if self._other is not None:
             self._mirror.compared(self.path, facts, self._other)
 
-    def compare(self, other: Facts) -> None:
+    def compare(self, other: ComparedAnswer) -> None:
         """The mirror has answered."""
         self._other = other
         if self._facts is not None:
@@ -226,7 +226,7 @@ class _Passing(Sink):
 
     __slots__ = ("_behind", "_copy", "_digest", "_length", "_status")
 
-    def __init__(self, copy: Copy, status: int, behind: Sink) -> None:
+    def __init__(self, copy: MirroredRequest, status: int, behind: Sink) -> None:
         self._copy = copy
         self._status = status
         self._behind = behind
@@ -238,7 +238,7 @@ class _Passing(Sink):
         self._length += len(data)
 
     def _over(self) -> None:
-        self._copy.passed(Facts(self._status, self._length, self._digest.hexdigest()))
+        self._copy.passed(ComparedAnswer(self._status, self._length, self._digest.hexdigest()))
 
     def interim(self, known: KnownHead) -> None:
         """See Sink."""
@@ -278,7 +278,7 @@ class Sending:
 
     tunnel = False
 
-    def __init__(self, mirror: Mirror, service: Service, subrequest: Subrequest, copy: Copy, timeout: float) -> None:
+    def __init__(self, mirror: Mirror, service: Service, subrequest: Subrequest, copy: MirroredRequest, timeout: float) -> None:
         self._mirror = mirror
         self._service = service
         self._subrequest = subrequest
@@ -295,7 +295,7 @@ class Sending:
     def cut(self) -> None:
         """See Connection."""
         if self._strand is not None:
-            self._strand.throw(_GivenUp("given up"))
+            self._strand.throw(_MirrorGivenUp("given up"))
 
     def run(self) -> None:
         """In a greenlet of its own. Lets nothing out."""
@@ -306,8 +306,8 @@ class Sending:
         facts = None
         try:
             answer = self._subrequest.ask(service, copy.method, copy.asked, copy.body, take=self._take)
-            facts = Facts(answer.head.status, self._length, self._digest.hexdigest())
-        except (UpstreamError, _GivenUp):
+            facts = ComparedAnswer(answer.head.status, self._length, self._digest.hexdigest())
+        except (UpstreamError, _MirrorGivenUp):
             pass  # counted as failed: whoever looks at the mirror finds out why there
         except Exception as error:  # must not end in the event loop
             service.on_fault(error)

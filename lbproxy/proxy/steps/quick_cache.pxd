@@ -2,7 +2,7 @@
 
 cimport cython
 
-from lbproxy.cache.watch cimport Held, Watch
+from lbproxy.cache.watch cimport HeldEntry, CacheWatch
 from lbproxy.http.forwarding cimport Forwarder
 from lbproxy.http.message cimport RequestHead
 from lbproxy.proxy.caching.at_hand cimport AtHand
@@ -20,15 +20,15 @@ cdef class QuickCache(Step):
     cdef long long[::1] _cells
     cdef object _matters
     cdef public bytes secret
-    cdef public Watch watch
+    cdef public CacheWatch watch
 
     @cython.locals(exchange=Stepwise, head=RequestHead, known=tuple, found=AtHand, now=double)
     cpdef begin(self, journey)
-    @cython.locals(watch=Watch, fork=Held)
+    @cython.locals(watch=CacheWatch, fork=HeldEntry)
     cdef bint _good(self, AtHand found, double now) except -1
-    @cython.locals(watch=Watch, fork=Held)
+    @cython.locals(watch=CacheWatch, fork=HeldEntry)
     cdef _used(self, AtHand found)
-    @cython.locals(watch=Watch)
+    @cython.locals(watch=CacheWatch)
     cdef AtHand _as_asked(self, AtHand found, RequestHead head, special)
     cpdef fetched(self, file, size)
     cpdef bint unchanged(self, RequestHead head, bytes raw) except -1

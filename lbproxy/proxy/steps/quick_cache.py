@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import re
 
-from lbproxy.cache.watch import Watch
+from lbproxy.cache.watch import CacheWatch
 from lbproxy.http.caching.variants import variant_of
 from lbproxy.http.message import NO_BODY, RequestHead
 from lbproxy.proxy.caching.at_hand import AtHand
-from lbproxy.proxy.caching.outcomes import NOTES, Outcome
+from lbproxy.proxy.caching.outcomes import NOTES, CacheOutcome
 from lbproxy.proxy.steps.step import Course, Journey, Step
 from lbproxy.remembered import Budget
 
@@ -22,7 +22,7 @@ _SPECIAL = re.compile(_MATTERS % b"")
 _SPECIAL_OR_CONTROL = re.compile(_MATTERS % rb"|cache-control:|pragma:")
 """Fields that decide what becomes of a stored answer."""
 _CONDITIONS = (b"\r\nif-none-match:", b"\r\nif-modified-since:")
-_NOTE, _HIT, _BYTES = NOTES[Outcome.HIT], int(Outcome.HIT), int(Outcome.SERVED_BYTES)
+_NOTE, _HIT, _BYTES = NOTES[CacheOutcome.HIT], int(CacheOutcome.HIT), int(CacheOutcome.SERVED_BYTES)
 MOST_TARGET = 2048
 KEY = 640
 """Bytes that the key of one takes beyond the target, its place in the dict included."""
@@ -33,7 +33,7 @@ class QuickCache(Step):
 
     __slots__ = ("_answers", "_budget", "_cells", "_matters", "secret", "watch")
 
-    def __init__(self, watch: Watch | None, budget: Budget, secret: bytes, respects: bool, cells: memoryview[int]) -> None:
+    def __init__(self, watch: CacheWatch | None, budget: Budget, secret: bytes, respects: bool, cells: memoryview[int]) -> None:
         """`watch`: None: nothing is at hand here; `secret`: see Storage; `respects`: what the client says of caching counts;
         `cells`: see Outcomes."""
         self.watch = watch

@@ -63,7 +63,7 @@ class Journey(Protocol):
 
     def findings(self) -> Findings:
         """What steps have found out about the request, to add to: see there. For routes whose configuration says that they do
-        (Route.inspects)."""
+        (RouteConfig.inspects)."""
 
     def go_on_as(self, head: RequestHead) -> None:
         """The request goes on with another head: its body was received, or a step has made something else of it."""

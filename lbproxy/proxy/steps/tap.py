@@ -33,8 +33,8 @@ class Tap(Step):
 
     __slots__ = ("_blanked", "_count", "_due", "_inspects", "_percent", "_take", "most")
 
-    def __init__(self, settings: model.Tap, take: Take, count: Count, *, inspects: bool) -> None:
-        """`inspects`: other steps of the route note something, too (Route.inspects)."""
+    def __init__(self, settings: model.TapConfig, take: Take, count: Count, *, inspects: bool) -> None:
+        """`inspects`: other steps of the route note something, too (RouteConfig.inspects)."""
         self._inspects = inspects
         self._percent = settings.percent
         self._blanked = every_spelling(settings.blank) if settings.blank else None

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from lbproxy.errors import UpstreamError
-from lbproxy.http.authorization import Verdict
+from lbproxy.http.authorization import AuthorizationVerdict
 from lbproxy.proxy.service import Service
 from lbproxy.remembered import Budget
 from lbproxy.streams import Strand
@@ -23,8 +23,8 @@ VERDICTS_KEPT = 1024 * 1024
 """Bytes of one route's, in one worker; then all are forgotten."""
 
 
-class Kept(NamedTuple):
-    verdict: Verdict
+class KeptVerdict(NamedTuple):
+    verdict: AuthorizationVerdict
     until: float
 
 
@@ -34,13 +34,13 @@ class _Flight:
     __slots__ = ("error", "over", "verdict", "waiting")
 
     def __init__(self) -> None:
-        self.verdict: Verdict | None = None
+        self.verdict: AuthorizationVerdict | None = None
         self.error: UpstreamError | None = None
         self.over = False
-        self.waiting: list[_Waiting] = []
+        self.waiting: list[_ParkedRequest] = []
 
 
-class _Waiting:
+class _ParkedRequest:
     """A request whose greenlet is parked."""
 
     __slots__ = ("parked", "strand")
@@ -64,7 +64,7 @@ class Verdicts:
         self._keep = keep
         self._secret = secret or os.urandom(32)
         self._budget = Budget(VERDICTS_KEPT)
-        self._known: dict[bytes, Kept] = self._budget.draws({})
+        self._known: dict[bytes, KeptVerdict] = self._budget.draws({})
         self._flights: dict[bytes, _Flight] = {}
 
     def digest(self, parts: Iterable[bytes]) -> bytes:
@@ -75,7 +75,7 @@ class Verdicts:
             digest.update(part)
         return digest.digest()
 
-    def of(self, key: bytes, service: Service, ask: Callable[[], Verdict]) -> tuple[Verdict, bool]:
+    def of(self, key: bytes, service: Service, ask: Callable[[], AuthorizationVerdict]) -> tuple[AuthorizationVerdict, bool]:
         """(what holds for it, whether nobody had to be asked). Raises what `ask` raises, and what is thrown into the greenlet."""
         while True:
             known = self._known.get(key)
@@ -90,7 +90,7 @@ class Verdicts:
             if flight.verdict is not None:
                 return (flight.verdict, True) if not flight.verdict.cookies else (ask(), False)
 
-    def _asked(self, key: bytes, service: Service, ask: Callable[[], Verdict]) -> Verdict:
+    def _asked(self, key: bytes, service: Service, ask: Callable[[], AuthorizationVerdict]) -> AuthorizationVerdict:
         flight = self._flights[key] = _Flight()
         try:
             flight.verdict = verdict = ask()
@@ -103,11 +103,11 @@ class Verdicts:
             for each in flight.waiting:
                 service.strands.later(each.go_on)
         if not verdict.cookies:
-            self._budget.keep(self._known, key, Kept(verdict, service.clock() + self._keep), verdict.size)
+            self._budget.keep(self._known, key, KeptVerdict(verdict, service.clock() + self._keep), verdict.size)
         return verdict
 
     def _wait(self, flight: _Flight, service: Service) -> None:
-        waiting = _Waiting(service.strands.current())
+        waiting = _ParkedRequest(service.strands.current())
         flight.waiting.append(waiting)
         try:
             while not flight.over:

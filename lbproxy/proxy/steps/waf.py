@@ -14,7 +14,7 @@ from lbproxy.proxy.spool import Spool
 from lbproxy.proxy.steps.authorize import Count
 from lbproxy.proxy.steps.step import Course, Journey, Step
 from lbproxy.proxy.steps.waf_answer import WafAnswer
-from lbproxy.proxy.steps.waf_asking import REQUEST, Asking, Copies, Copy, Inspectors, Told
+from lbproxy.proxy.steps.waf_asking import REQUEST, BodyCopy, Copies, Inspectors, Told, WafAsker
 
 CODINGS = ("Accept-Encoding",)
 
@@ -25,10 +25,10 @@ class WafStep(Step):
     __slots__ = ("_answers", "_asking", "_block", "_most", "_passes_over", "_paths")
 
     def __init__(
-        self, settings: model.Waf, rules: int, inspectors: Inspectors, count: Count, told: Told, copies: Copies | None = None
+        self, settings: model.WafConfig, rules: int, inspectors: Inspectors, count: Count, told: Told, copies: Copies | None = None
     ) -> None:
         """See Asking."""
-        self._asking = Asking(settings, rules, inspectors, count, told, copies)
+        self._asking = WafAsker(settings, rules, inspectors, count, told, copies)
         self._block = settings.mode == "block"
         self._most = settings.max_body
         self._passes_over = settings.over_cap == "pass"
@@ -105,12 +105,12 @@ class Copied(Course):
 
     __slots__ = ("_asking", "_copy", "_downstream", "_head", "_step")
 
-    def __init__(self, step: WafStep, asking: Asking, head: RequestHead, downstream: Downstream) -> None:
+    def __init__(self, step: WafStep, asking: WafAsker, head: RequestHead, downstream: Downstream) -> None:
         self._step = step
         self._asking = asking
         self._head = head
         self._downstream = downstream
-        self._copy: Copy | None = Copy(asking.copies)
+        self._copy: BodyCopy | None = BodyCopy(asking.copies)
 
     def watch(self, data: bytes, last: bool) -> None:
         """See request_body.Watch. An upload may go on for days: once it is too long nothing of it is kept."""

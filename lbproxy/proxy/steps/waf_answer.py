@@ -15,7 +15,7 @@ from lbproxy.http.message import ResponseHead
 from lbproxy.http.trailers import Trailers
 from lbproxy.proxy.sink import Sink
 from lbproxy.proxy.steps.step import Course, Journey
-from lbproxy.proxy.steps.waf_asking import ANSWER, Asking, Copy
+from lbproxy.proxy.steps.waf_asking import ANSWER, BodyCopy, WafAsker
 from lbproxy.streams import BODY_READ
 
 
@@ -24,7 +24,7 @@ class WafAnswer(Course):
 
     __slots__ = ("_asking", "_copied", "_journey", "_told")
 
-    def __init__(self, asking: Asking, journey: Journey, copied: Course | None) -> None:
+    def __init__(self, asking: WafAsker, journey: Journey, copied: Course | None) -> None:
         """`copied`: what is done about the request, which ends with it."""
         self._asking = asking
         self._journey = journey
@@ -55,7 +55,7 @@ class _Looked(Sink):
 
     __slots__ = ("_answer", "_asking", "_behind", "_journey", "_lines", "_most", "_out")
 
-    def __init__(self, asking: Asking, journey: Journey, behind: Sink) -> None:
+    def __init__(self, asking: WafAsker, journey: Journey, behind: Sink) -> None:
         self._asking = asking
         self._journey = journey
         self._behind = behind
@@ -92,7 +92,7 @@ class _Held(_Looked):
 
     __slots__ = ("_kept", "_passing")
 
-    def __init__(self, asking: Asking, journey: Journey, behind: Sink) -> None:
+    def __init__(self, asking: WafAsker, journey: Journey, behind: Sink) -> None:
         super().__init__(asking, journey, behind)
         self._kept = bytearray()
         self._passing = False
@@ -185,9 +185,9 @@ class _Followed(_Looked):
 
     __slots__ = ("_copy", "_sent", "_wants")
 
-    def __init__(self, asking: Asking, journey: Journey, behind: Sink) -> None:
+    def __init__(self, asking: WafAsker, journey: Journey, behind: Sink) -> None:
         super().__init__(asking, journey, behind)
-        self._copy = Copy(asking.copies)
+        self._copy = BodyCopy(asking.copies)
         self._sent = False
         self._wants = False
         """More of the body."""

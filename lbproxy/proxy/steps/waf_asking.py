@@ -12,7 +12,7 @@ from lbproxy.proxy.downstream import Downstream
 from lbproxy.proxy.steps.authorize import Count
 from lbproxy.proxy.steps.step import Journey
 from lbproxy.waf.arguments import too_many
-from lbproxy.waf.messages import Question, Verdict
+from lbproxy.waf.messages import WafQuestion, WafVerdict
 
 REQUEST, ANSWER = "waf", "waf_answer"
 """The steps' names in the log and in metrics."""
@@ -24,11 +24,11 @@ MOST_COPIED = 32 * 1024 * 1024
 class Inspectors(Protocol):
     """Whoever looks at requests (net/inspector_link.py)."""
 
-    def ask(self, question: Question, /) -> Verdict | None: ...
-    def tell(self, question: Question, on_verdict: Callable[[Verdict | None], None], /) -> bool: ...
+    def ask(self, question: WafQuestion, /) -> WafVerdict | None: ...
+    def tell(self, question: WafQuestion, on_verdict: Callable[[WafVerdict | None], None], /) -> bool: ...
 
 
-Told = Callable[[str, str, Verdict], None]
+Told = Callable[[str, str, WafVerdict], None]
 """Told of a request in which rules found something, or in the answer to it: its path, its client, and what they say."""
 
 
@@ -48,7 +48,7 @@ class Copies:
         return True
 
 
-class Copy:
+class BodyCopy:
     """What is copied of one body."""
 
     __slots__ = ("_copies", "_data")
@@ -74,13 +74,13 @@ class Copy:
         return data
 
 
-class Asking:
+class WafAsker:
     """Asks about the requests and answers of one route, in one worker."""
 
     __slots__ = ("_arguments", "_fails_open", "_inspectors", "_rules", "_seconds", "_told", "copies", "count", "settings")
 
     def __init__(
-        self, settings: model.Waf, rules: int, inspectors: Inspectors, count: Count, told: Told, copies: Copies | None = None
+        self, settings: model.WafConfig, rules: int, inspectors: Inspectors, count: Count, told: Told, copies: Copies | None = None
     ) -> None:
         """`rules`: the number of the set; `copies`: of the worker."""
         self.settings = settings
@@ -93,12 +93,12 @@ class Asking:
         self._fails_open = settings.on_failure == "pass"
         self._seconds = settings.timeout
 
-    def question(self, head: RequestHead, downstream: Downstream, body: bytes) -> Question:
+    def question(self, head: RequestHead, downstream: Downstream, body: bytes) -> WafQuestion:
         """About a request."""
         client = downstream.forwarder.client(head).encode("ascii", "replace")
-        return Question(0, self._rules, self._seconds, client, head.method, head.target, head.block, body)
+        return WafQuestion(0, self._rules, self._seconds, client, head.method, head.target, head.block, body)
 
-    def about_answer(self, head: RequestHead, downstream: Downstream, status: int, lines: bytes, text: bytes) -> Question:
+    def about_answer(self, head: RequestHead, downstream: Downstream, status: int, lines: bytes, text: bytes) -> WafQuestion:
         """`lines`: of its head, each with its CRLF in front."""
         asked = self.question(head, downstream, b"")._replace(status=status, answered=lines, text=text)
         if too_many(head.target, head.block, b"", self._arguments):
@@ -114,7 +114,7 @@ class Asking:
 
     # ---------------------------------------------------------------- to block
 
-    def ask(self, step: str, journey: Journey, question: Question) -> None:
+    def ask(self, step: str, journey: Journey, question: WafQuestion) -> None:
         """Wait for the verdict. Raises Filtered for what is not to pass, RequestError 503 when nobody says."""
         verdict = self._inspectors.ask(question)
         findings = journey.findings()
@@ -131,10 +131,10 @@ class Asking:
 
     # ---------------------------------------------------------------- to detect
 
-    def tell(self, step: str, head: RequestHead, downstream: Downstream, question: Question) -> None:
+    def tell(self, step: str, head: RequestHead, downstream: Downstream, question: WafQuestion) -> None:
         """Nobody waits for the verdict."""
 
-        def later(verdict: Verdict | None) -> None:
+        def later(verdict: WafVerdict | None) -> None:
             if verdict is None:
                 self.count(step, "failed")
             else:
@@ -143,7 +143,7 @@ class Asking:
         if not self._inspectors.tell(question, later):
             self.count(step, "failed")
 
-    def _outcome(self, step: str, verdict: Verdict, head: RequestHead, downstream: Downstream) -> str:
+    def _outcome(self, step: str, verdict: WafVerdict, head: RequestHead, downstream: Downstream) -> str:
         """Counted and told; in a word."""
         if not verdict.rules and not verdict.blocked:
             self.count(step, "clean")

@@ -12,11 +12,11 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from lbproxy.balance.ledger import Ledger, Scalar, scalar_at
-from lbproxy.config.model import ClientLimit, Listen, Network
+from lbproxy.config.model import ClientLimitConfig, ListenConfig, Network
 from lbproxy.filter.addresses import AddressRule, NetworkSet, parse_client
-from lbproxy.filter.limiter import SECOND, Limiter, Memory, Refused, Ticket
+from lbproxy.filter.limiter import SECOND, Limiter, LimiterMemory, LimitTicket, OverLimit
 from lbproxy.ipc.handover import Handover
-from lbproxy.proxy.announced import Announced
+from lbproxy.proxy.announced import AnnouncedUpstreams
 from lbproxy.proxy.client import ConnectionCount
 
 _REASONS = {
@@ -35,7 +35,7 @@ class CountedConnection:
 
     __slots__ = ("_ticket", "limit")
 
-    def __init__(self, limit: ConnectionCount, ticket: Ticket) -> None:
+    def __init__(self, limit: ConnectionCount, ticket: LimitTicket) -> None:
         self.limit = limit
         self._ticket = ticket
 
@@ -50,7 +50,7 @@ class AnnouncedConnection:
 
     __slots__ = ("_announced", "count")
 
-    def __init__(self, count: ConnectionCount, announced: Announced) -> None:
+    def __init__(self, count: ConnectionCount, announced: AnnouncedUpstreams) -> None:
         self.count = count
         self._announced = announced
 
@@ -72,9 +72,9 @@ class ConnectionFilter:
 
     def __init__(
         self,
-        listen: Listen,
+        listen: ListenConfig,
         trusted: tuple[Network, ...],
-        memory: Memory,
+        memory: LimiterMemory,
         ledger: Ledger,
         child: int,
         limit: ConnectionCount,
@@ -82,7 +82,7 @@ class ConnectionFilter:
     ) -> None:
         """`limit`: what each newcomer has acquired already; `clock`: monotonic seconds."""
         self._addresses = AddressRule.of(listen.addresses)
-        limited = listen.per_client != ClientLimit()
+        limited = listen.per_client != ClientLimitConfig()
         self._limiter = Limiter(f"listen {listen.address}", listen.per_client, memory) if limited else None
         self._trusted = NetworkSet(trusted)
         self._cells = ledger.cells
@@ -98,7 +98,7 @@ class ConnectionFilter:
         if self._limiter is None or client in self._trusted:
             return self._limit
         got = self._limiter.take(client.site(), int(self._clock() * SECOND))
-        if isinstance(got, Refused):
+        if isinstance(got, OverLimit):
             return self._denied(Scalar.DENIED_RATE if got.wait else Scalar.DENIED_CONCURRENCY)
         return self._limit if got is None else CountedConnection(self._limit, got)
 
@@ -109,9 +109,9 @@ class ConnectionFilter:
 
 
 def make_connection_filter(
-    listen: Listen, handover: Handover, memory: Memory, limit: ConnectionCount, clock: Callable[[], float]
+    listen: ListenConfig, handover: Handover, memory: LimiterMemory, limit: ConnectionCount, clock: Callable[[], float]
 ) -> ConnectionFilter | None:
     """None: the listener asks nothing of newcomers."""
-    if not listen.addresses.restricts and listen.per_client == ClientLimit():
+    if not listen.addresses.restricts and listen.per_client == ClientLimitConfig():
         return None
     return ConnectionFilter(listen, handover.config.proxy.trusted_proxies, memory, handover.ledger, handover.child, limit, clock)

@@ -26,7 +26,7 @@ from lbproxy.net.tls_stream import SaidNothing, TlsStream
 from lbproxy.net.wire import alpn_choice
 from lbproxy.observe.log import Noisy
 from lbproxy.prelude.proxy_header import NOBODY, ProxyHeader
-from lbproxy.proxy.announced import Announced
+from lbproxy.proxy.announced import AnnouncedUpstreams
 from lbproxy.proxy.client import ClientConnection, ConnectionCount
 from lbproxy.proxy.downstream import CHALLENGES, NO_REDIRECT
 from lbproxy.proxy.passed import PassedConnection
@@ -136,7 +136,9 @@ class ConnectionSetup:
         """What counts a client's connection, which has all that backends may have to be told of it from here on."""
         if not self._announces:
             return count
-        forwarder.announced = announced = Announced(lambda: ends_of(stream, header), name or header.authority, stream.protocol())
+        forwarder.announced = announced = AnnouncedUpstreams(
+            lambda: ends_of(stream, header), name or header.authority, stream.protocol()
+        )
         return AnnouncedConnection(count, announced)
 
     def _first(self, sock: socket.socket) -> FirstStream:

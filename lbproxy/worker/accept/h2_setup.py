@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 
 from lbproxy.balance.ledger import Scalar, scalar_at
-from lbproxy.config.model import Limits
+from lbproxy.config.model import LimitsConfig
 from lbproxy.errors import StreamError
 from lbproxy.http.forwarding import Forwarder
 from lbproxy.http.h2.bounds import Bounds
@@ -25,7 +25,7 @@ _RESPONSE_FIELDS = ResponseFields()
 """Of the process: backends repeat themselves to all clients."""
 
 
-def bounds(limits: Limits) -> Bounds:
+def bounds(limits: LimitsConfig) -> Bounds:
     """What HTTP/1 would refuse with a status is refused so here as well: the engine's own limits, which end the connection, stand
     well above."""
     fields = 2 * limits.fields + 56

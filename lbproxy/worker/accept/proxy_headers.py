@@ -25,7 +25,7 @@ Refuse = Callable[[str, str], None]
 """Told of a peer that is turned away, and why."""
 
 
-class Announced(NamedTuple):
+class AnnouncedNewcomer(NamedTuple):
     """A newcomer whose header has come."""
 
     stream: FirstStream
@@ -63,7 +63,7 @@ class ProxyHeaders:
         self._refused(peer, "proxy_stranger", Scalar.PROXY_STRANGERS)
         return False
 
-    def read(self, sock: socket.socket, peer: str) -> Announced | None:
+    def read(self, sock: socket.socket, peer: str) -> AnnouncedNewcomer | None:
         """In the connection's greenlet: wait for the header; None: there is none, and the socket is closed."""
         stream = FirstStream(sock, self._deadlines, self._write_stall)
         stream.deadline = time.monotonic() + self._patience
@@ -86,7 +86,7 @@ class ProxyHeaders:
                 self._cells[scalar_at(self._child, Scalar.SILENT)] += 1
         else:
             stream.patient = False
-            return Announced(stream, found[0], data[found[1] :])
+            return AnnouncedNewcomer(stream, found[0], data[found[1] :])
         stream.abort()
         return None
 

@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable
 
 from lbproxy.cache.interface import IN_MEMORY
-from lbproxy.config.model import Route
+from lbproxy.config.model import RouteConfig
 from lbproxy.proxy.caching.hand import MOST_AT_HAND, Hand
-from lbproxy.proxy.caching.shelf import Shelf
+from lbproxy.proxy.caching.shelf import CacheShelf
 from lbproxy.proxy.destination import Destination
 from lbproxy.proxy.steps.cache import Cache
 from lbproxy.proxy.steps.compress import Compression
@@ -17,12 +17,12 @@ from lbproxy.proxy.steps.step import Step
 from lbproxy.remembered import Budget
 from lbproxy.worker.wiring.storing import Stores
 
-Cacher = Callable[[Route, str, Destination, Compression | None], Step | None]
+Cacher = Callable[[RouteConfig, str, Destination, Compression | None], Step | None]
 """Makes the step of a route and one of its pools; where that is asked for answers in the background; what compresses the route's
 answers, which is the cache's to use then."""
 
 
-def no_cacher(route: Route, pool: str, to: Destination, compression: Compression | None) -> Step | None:
+def no_cacher(route: RouteConfig, pool: str, to: Destination, compression: Compression | None) -> Step | None:
     """Of a worker that stores nothing."""
     return None
 
@@ -33,11 +33,11 @@ def make_cacher(
     """All routes of a worker have one shelf. `wall`: seconds since 1970; `chance`: so many random bytes."""
     if stores is None:
         return no_cacher
-    shelf = Shelf(stores.storage, stores.bodies, chance, stores.outcomes)
+    shelf = CacheShelf(stores.storage, stores.bodies, chance, stores.outcomes)
     hand = Hand(stores.watch, Budget(MOST_AT_HAND))
     most = IN_MEMORY if stores.bodies is None else stores.bodies.most
 
-    def make(route: Route, pool: str, to: Destination, compression: Compression | None) -> Step | None:
+    def make(route: RouteConfig, pool: str, to: Destination, compression: Compression | None) -> Step | None:
         if route.cache is None:
             return None
         personal = route.inspects or route.filters.client_certificate is not None

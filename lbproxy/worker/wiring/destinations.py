@@ -11,7 +11,7 @@ from typing import NamedTuple
 from lbproxy.balance.pool import Pool
 from lbproxy.balance.sticky import Words
 from lbproxy.config import model
-from lbproxy.config.model import AS_THEY_ARE, Config, HeaderRules, Route
+from lbproxy.config.model import AS_THEY_ARE, Config, HeaderRulesConfig, RouteConfig
 from lbproxy.http.heads import HEADS_KEPT
 from lbproxy.http.trace_context import Ids
 from lbproxy.proxy.destination import Destination
@@ -28,7 +28,7 @@ from lbproxy.worker.wiring.inspecting import NO_MEANS, Means, inspections
 
 
 class Destinations(NamedTuple):
-    routes: list[tuple[Route, Destination]]
+    routes: list[tuple[RouteConfig, Destination]]
     rewriter: Rewriter | None
     """For requests without a route."""
 
@@ -74,7 +74,7 @@ def make_destinations(
     return Destinations(routes, rewriter(rewrite_settings(config, None)))
 
 
-def make_destination(of: Material, route: Route, filters: Filters | None) -> Destination:
+def make_destination(of: Material, route: RouteConfig, filters: Filters | None) -> Destination:
     """Of one route."""
     steps = (filters, *inspections(route, of.means, partial(_asked, of)))
     if route.pool:
@@ -93,14 +93,14 @@ def _asked(of: Material, pool: str, timeout: float) -> Destination:
     wanted = config.timeouts.nearer(settings.timeouts)
     most = {name: min(timeout, getattr(wanted, name)) for name in ("connect", "response_head", "body_idle", "write_stall")}
     rules = settings.headers.request
-    rewriter = of.rewriter(RewriteSettings(requests=(rules,)) if rules != HeaderRules() else UNTOUCHED)
+    rewriter = of.rewriter(RewriteSettings(requests=(rules,)) if rules != HeaderRulesConfig() else UNTOUCHED)
     return Destination(of.pools[pool], replace(wanted, **most), rewriter)
 
 
 Steps = tuple[Step | None, ...]
 
 
-def _to_pool(of: Material, route: Route, pool: str, steps: Steps, lines: bytes = b"") -> Destination:
+def _to_pool(of: Material, route: RouteConfig, pool: str, steps: Steps, lines: bytes = b"") -> Destination:
     config, answers = of.config, route.client_close == "answer"
     rewriter = of.rewriter(rewrite_settings(config, route, pool))
     timeouts, body = config.timeouts_of(route, pool), most_body(config, route)
@@ -114,7 +114,7 @@ def _steps(*steps: Step | None) -> tuple[Step, ...] | None:
     return tuple(step for step in steps if step is not None) or None
 
 
-def _split(of: Material, route: Route, steps: Steps) -> Split:
+def _split(of: Material, route: RouteConfig, steps: Steps) -> Split:
     names = [name for name, _ in route.split]
     cookie, header = ("", "") if route.sticky is None else (route.sticky.cookie, route.sticky.header)
     words = Words(of.secret, [f"split {name}" for name in names]) if cookie else None
@@ -129,13 +129,13 @@ def _split(of: Material, route: Route, steps: Steps) -> Split:
     return Split(shares, of.child, cookie, words, header)
 
 
-def most_body(config: Config, route: Route) -> int:
+def most_body(config: Config, route: RouteConfig) -> int:
     """Bytes of a request's body; 0: any number."""
     own = route.filters.max_body
     return config.limits.body if own is None else own
 
 
-def rewrite_settings(config: Config, route: Route | None, pool: str = "") -> RewriteSettings:
+def rewrite_settings(config: Config, route: RouteConfig | None, pool: str = "") -> RewriteSettings:
     """Of a route and the pool that it leads to, if there is one, or of requests that have no route. The nearest table that says
     something wins: route, pool, [proxy]."""
     settings = config.pool(pool) if pool else None
@@ -146,8 +146,8 @@ def rewrite_settings(config: Config, route: Route | None, pool: str = "") -> Rew
         words = table.over(words)
     paths = AS_THEY_ARE if route is None or settings is None else route.paths
     return RewriteSettings(
-        requests=tuple(table.request for table in tables if table.request != HeaderRules()),
-        responses=tuple(table.response for table in tables if table.response != HeaderRules()),
+        requests=tuple(table.request for table in tables if table.request != HeaderRulesConfig()),
+        responses=tuple(table.response for table in tables if table.response != HeaderRulesConfig()),
         security_headers=words.security_headers or UNTOUCHED.security_headers,
         hsts=words.hsts or UNTOUCHED.hsts,
         request_id=words.request_id or UNTOUCHED.request_id,
@@ -160,7 +160,7 @@ def rewrite_settings(config: Config, route: Route | None, pool: str = "") -> Rew
     )
 
 
-def _names(pool: model.Pool) -> set[str]:
+def _names(pool: model.PoolConfig) -> set[str]:
     """What its backends may call themselves: the hosts that are written there, and whose certificates they show."""
     found = {str(backend.address) for backend in pool.backends if not backend.address.path}
     return found | ({pool.tls.server_name} if pool.tls is not None and pool.tls.server_name else set())

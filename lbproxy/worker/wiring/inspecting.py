@@ -13,8 +13,8 @@ from lbproxy.balance.ledger import Scalar, scalar_at
 from lbproxy.balance.path_tally import PathTally
 from lbproxy.balance.tally import Tally
 from lbproxy.config import model
-from lbproxy.config.model import BasicAuth, ClientLimit, Config, Document, Jwt, KeySet, Route, Waf
-from lbproxy.filter.limiter import Limiter, Memory
+from lbproxy.config.model import BasicAuthConfig, ClientLimitConfig, Config, Document, JwtConfig, KeySet, RouteConfig, WafConfig
+from lbproxy.filter.limiter import Limiter, LimiterMemory
 from lbproxy.ipc.handover import Handover
 from lbproxy.ipc.messages import KeysWanted
 from lbproxy.net.capture_files import CaptureFiles, wall_clock
@@ -32,12 +32,12 @@ from lbproxy.proxy.steps.basic_auth import Verify
 from lbproxy.proxy.steps.folded_path import folded
 from lbproxy.proxy.steps.icap import Icap
 from lbproxy.proxy.steps.jwt import Jwt as JwtStep
-from lbproxy.proxy.steps.mirror import Differs, Facts, Mirror, differing
+from lbproxy.proxy.steps.mirror import ComparedAnswer, Differs, Mirror, differing
 from lbproxy.proxy.steps.step import Step
 from lbproxy.proxy.steps.tap import Take, Tap
 from lbproxy.proxy.steps.waf import WafStep
 from lbproxy.proxy.steps.waf_asking import Copies, Inspectors, Told
-from lbproxy.waf.messages import Verdict
+from lbproxy.waf.messages import WafVerdict
 
 Renew = Callable[[bytes], None]
 WISH_EVERY = 1.0
@@ -88,7 +88,7 @@ class Means(NamedTuple):
     told: Count
     """What they make of requests."""
     documents: Documents | None = None
-    memory: Memory | None = None
+    memory: LimiterMemory | None = None
     """What limits count in."""
     verify: Verify | None = None
     """Checks a password; None: nobody is asked for one."""
@@ -98,9 +98,9 @@ class Means(NamedTuple):
     """Told of a set of keys, by name, that lacks one."""
     suspended: Tell = lambda why: None
     """Told that ICAP servers are left alone, and why."""
-    taps: Mapping[str, tuple[model.Tap, Take]] = MappingProxyType({})
+    taps: Mapping[str, tuple[model.TapConfig, Take]] = MappingProxyType({})
     """By name, and who gets their conversations."""
-    wafs: tuple[Waf, ...] = ()
+    wafs: tuple[WafConfig, ...] = ()
     """Sets of rules, by number."""
     inspectors: Inspectors | None = None
     attacked: Told = lambda path, client, verdict: None
@@ -112,7 +112,9 @@ class Means(NamedTuple):
 NO_MEANS = Means(lambda step, outcome: None)
 
 
-def make_means(handover: Handover, documents: Documents, memory: Memory, noisy: Noisy, send: Callable[[KeysWanted], None]) -> Means:
+def make_means(
+    handover: Handover, documents: Documents, memory: LimiterMemory, noisy: Noisy, send: Callable[[KeysWanted], None]
+) -> Means:
     """In a worker; `send`: tells the master.
 
     The thread is there where a route asks for passwords, and lives as long as the process.
@@ -125,13 +127,13 @@ def make_means(handover: Handover, documents: Documents, memory: Memory, noisy: 
 
     differences = PathTally(cells, scalar_at(handover.child, Scalar.MIRRORED))
 
-    def differs(path: str, own: Facts, other: Facts) -> None:
+    def differs(path: str, own: ComparedAnswer, other: ComparedAnswer) -> None:
         noisy.info("mirror.differs", path=path, own=own._asdict(), mirror=other._asdict())
         differences.count(folded(path), differing(own, other), settle=own.status // 100 != 4 or other.status // 100 != 4)
 
     hits = Tally(cells, scalar_at(handover.child, Scalar.RULE_HITS))
 
-    def attacked(path: str, client: str, verdict: Verdict) -> None:
+    def attacked(path: str, client: str, verdict: WafVerdict) -> None:
         for rule, _ in verdict.rules:
             hits.count(int(rule))
         rules = [f"{rule}@{variable}" if variable else rule for rule, variable in verdict.rules]
@@ -155,7 +157,7 @@ def make_means(handover: Handover, documents: Documents, memory: Memory, noisy: 
     return Means(count, documents, memory, verify, differs, wishes.wish, suspended, taps, wafs, link, attacked, Copies())
 
 
-def make_taps(handover: Handover, count: Count) -> dict[str, tuple[model.Tap, Take]]:
+def make_taps(handover: Handover, count: Count) -> dict[str, tuple[model.TapConfig, Take]]:
     """Those that a route names, each with a thread of its own."""
     wanted = {route.tap for route in handover.config.routes}
     lock = threading.Lock()
@@ -173,7 +175,7 @@ def make_taps(handover: Handover, count: Count) -> dict[str, tuple[model.Tap, Ta
     }
 
 
-def _tapped_into(settings: model.Tap, fds: Sequence[int], link: TapLink | None, lost: Callable[[], None]) -> Take:
+def _tapped_into(settings: model.TapConfig, fds: Sequence[int], link: TapLink | None, lost: Callable[[], None]) -> Take:
     files = CaptureFiles(fds, settings.file_size, settings.queue, lost) if fds else None
     into_files, sent_on = settings.folder is not None, bool(settings.sinks)
 
@@ -185,7 +187,7 @@ def _tapped_into(settings: model.Tap, fds: Sequence[int], link: TapLink | None, 
     return take
 
 
-def inspections(route: Route, means: Means, asked: Callable[[str, float], Destination]) -> list[Step]:
+def inspections(route: RouteConfig, means: Means, asked: Callable[[str, float], Destination]) -> list[Step]:
     """Those of one route, in order. `asked`: a pool by name as it gets requests of our own, which take so many seconds at most."""
     found: list[Step] = []
     if route.tap:  # first: it tells of what others refuse, too, and of answers as backends give them
@@ -206,7 +208,7 @@ def inspections(route: Route, means: Means, asked: Callable[[str, float], Destin
     return found
 
 
-def _jwt(route: Route, settings: Jwt, means: Means) -> Step:
+def _jwt(route: RouteConfig, settings: JwtConfig, means: Means) -> Step:
     assert means.documents is not None
     keys = settings.key_set
     step = JwtStep(settings, means.told) if keys is None else JwtStep(settings, means.told, partial(means.wanted, keys.name))
@@ -218,13 +220,13 @@ def _jwt(route: Route, settings: Jwt, means: Means) -> Step:
     return step
 
 
-def _basic_auth(route: Route, settings: BasicAuth, means: Means) -> Step:
+def _basic_auth(route: RouteConfig, settings: BasicAuthConfig, means: Means) -> Step:
     assert means.memory is not None
     assert means.verify is not None
     assert means.documents is not None
     limiters = (
-        Limiter(f"basic_auth addresses {route.name}", ClientLimit(settings.rate), means.memory),
-        Limiter(f"basic_auth users {route.name}", ClientLimit(settings.user_rate), means.memory),
+        Limiter(f"basic_auth addresses {route.name}", ClientLimitConfig(settings.rate), means.memory),
+        Limiter(f"basic_auth users {route.name}", ClientLimitConfig(settings.user_rate), means.memory),
     )
     step = BasicAuthStep(settings, means.verify, limiters, means.told)
     for document in route.documents:

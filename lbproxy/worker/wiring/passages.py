@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from lbproxy.balance.pool import Pool
-from lbproxy.config.model import Config, Listen
+from lbproxy.config.model import Config, ListenConfig
 from lbproxy.proxy.passed import Passage
 
 
@@ -23,7 +23,7 @@ class Passages:
         return self._others if found is None else found
 
 
-def make_passages(listen: Listen, config: Config, pools: Mapping[str, Pool]) -> Passages | None:
+def make_passages(listen: ListenConfig, config: Config, pools: Mapping[str, Pool]) -> Passages | None:
     """`pools`: by name. None: it passes nothing through."""
     if not listen.passthrough:
         return None

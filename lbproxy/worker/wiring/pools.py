@@ -14,12 +14,12 @@ from lbproxy.balance.policy import Ground, Policy
 from lbproxy.balance.pool import Pool
 from lbproxy.balance.queued_pool import QueuedPool
 from lbproxy.balance.shared_queue import SharedQueue
-from lbproxy.balance.source_hash import Ring
+from lbproxy.balance.source_hash import HashRing
 from lbproxy.balance.sticky import Words
 from lbproxy.config import model
 from lbproxy.ipc.handover import Handover
 from lbproxy.proxy.admission import Admission
-from lbproxy.proxy.affinity import Affinity, Source, Sticky
+from lbproxy.proxy.affinity import Affinity, Source, StickyCookie
 from lbproxy.proxy.queue import Queue
 from lbproxy.streams import Strands
 from lbproxy.worker.wakeups import Wakeups
@@ -58,7 +58,7 @@ def make_pools(handover: Handover, strands: Strands, clock: Callable[[], float],
     return made
 
 
-def set_backends(made: Pools, settings: model.Pool, backends: Sequence[Backend], ledger: Ledger) -> None:
+def set_backends(made: Pools, settings: model.PoolConfig, backends: Sequence[Backend], ledger: Ledger) -> None:
     """A pool has other backends from now on. Whoever holds a lease, or waits for one, does not notice."""
     made.pools[settings.name].set_backends(backends, _policy(settings.balance, ledger, backends))
     admission = made.admissions.get(settings.name)
@@ -70,17 +70,17 @@ def _policy(name: str, ledger: Ledger, backends: Sequence[Backend]) -> Policy:
     return policies.make(name, Ground(ledger.cells, [backend.slot for backend in backends], random.random))
 
 
-def _affinity(settings: model.Pool, backends: Sequence[Backend], ledger: Ledger) -> Affinity | None:
+def _affinity(settings: model.PoolConfig, backends: Sequence[Backend], ledger: Ledger) -> Affinity | None:
     hashed = settings.balance == "source_hash"
     if not hashed and settings.sticky is None:
         return None
     sticky = settings.sticky
     return Affinity(
         Source(settings.hash.kind, settings.hash.name.encode()) if hashed else None,
-        Ring([backend.name for backend in backends], [backend.weight for backend in backends]) if hashed else None,
+        HashRing([backend.name for backend in backends], [backend.weight for backend in backends]) if hashed else None,
         None
         if sticky is None
-        else Sticky(
+        else StickyCookie(
             sticky.cookie,
             Words(ledger.secret(), [backend.identity for backend in backends]),
             sticky.same_site,

@@ -13,12 +13,12 @@ from lbproxy.cache.area import Area
 from lbproxy.cache.interface import Bodies, Storage
 from lbproxy.cache.layout import Counter
 from lbproxy.cache.lock import RecordLock
-from lbproxy.cache.memory import Memory
-from lbproxy.cache.watch import Watch
+from lbproxy.cache.memory import MemoryParts
+from lbproxy.cache.watch import CacheWatch
 from lbproxy.ipc.handover import Handover
 from lbproxy.net.body_files import BodyFiles
 from lbproxy.observe.process import leave_out_shared
-from lbproxy.proxy.caching.outcomes import CELLS, UNSTORED_CELLS, Outcomes
+from lbproxy.proxy.caching.outcomes import CELLS, UNSTORED_CELLS, CacheOutcomes
 
 STRONGLY_ORDERED = ("x86_64", "i686", "AMD64")
 """Machines that do not do loads in another order than the program's."""
@@ -30,9 +30,9 @@ class Stores(NamedTuple):
     storage: Storage
     bodies: Bodies | None
     """None: large bodies are not stored."""
-    outcomes: Outcomes | None = None
+    outcomes: CacheOutcomes | None = None
     """What is counted of requests."""
-    watch: Watch | None = None
+    watch: CacheWatch | None = None
     """Over what is stored."""
 
 
@@ -43,7 +43,7 @@ def make_stores(handover: Handover) -> Stores | None:
         return None
     start = scalar_at(handover.child, Scalar.CACHE)
     counters = handover.ledger.cells[start : start + len(Counter)]
-    memory = Memory(shared.buffer, shared.disk, counters)
+    memory = MemoryParts(shared.buffer, shared.disk, counters)
     leave_out_shared()
     files = BodyFiles(shared.folder, shared.disk, memory.count) if shared.folder is not None else None
     remove = _forget_numbers if files is None else files.remove
@@ -53,14 +53,14 @@ def make_stores(handover: Handover) -> Stores | None:
         files.numbers = area.new_file
         files.named = area.named
         files.sweep()
-    return Stores(area, files, _outcomes(handover), Watch(memory, counters, fence))
+    return Stores(area, files, _outcomes(handover), CacheWatch(memory, counters, fence))
 
 
-def _outcomes(handover: Handover) -> Outcomes:
+def _outcomes(handover: Handover) -> CacheOutcomes:
     """Counted in the worker's own row."""
     cells = handover.ledger.cells
     first, why = (scalar_at(handover.child, what) for what in (Scalar.CACHE_STEP, Scalar.CACHE_UNSTORED))
-    return Outcomes(cells[first : first + CELLS], cells[why : why + UNSTORED_CELLS])
+    return CacheOutcomes(cells[first : first + CELLS], cells[why : why + UNSTORED_CELLS])
 
 
 def _forget_numbers(numbers: Collection[int]) -> None:

@@ -11,12 +11,12 @@ import pytest
 
 pytest.importorskip("acme", reason="acme is not installed (pip install -e '.[test]')")
 
-from lbproxy.acme.authority import Account, Connection
-from lbproxy.acme.folder import Folder
+from lbproxy.acme.authority import AcmeAccount, AuthorityConnection
+from lbproxy.acme.folder import AcmeFolder
 from lbproxy.acme.lock import FolderLock
-from lbproxy.acme.ordering import Answer, Surroundings, trusting
-from lbproxy.acme.work import Files, Work
-from lbproxy.config.model import Acme, Authority
+from lbproxy.acme.ordering import ChallengeAnswer, Surroundings, trusting
+from lbproxy.acme.work import AcmeWork, Files
+from lbproxy.config.model import AcmeConfig, AuthorityConfig
 from lbproxy.ipc.messages import AcmeName, Message
 from tests.support.acme_stub import AcmeStub
 
@@ -27,29 +27,29 @@ class Desk:
     def __init__(self, stub: AcmeStub, path: Path) -> None:
         self.stub = stub
         self.path = path
-        self.folder = Folder(path)
-        self.shown: list[Answer] = []
+        self.folder = AcmeFolder(path)
+        self.shown: list[ChallengeAnswer] = []
         self.told: list[AcmeName] = []
 
-    def connection(self, **settings: str | Path | None) -> Connection:
-        authority = Authority(self.stub.directory, **settings)  # type: ignore[arg-type]
-        account = Account(self.folder, authority)
-        return Connection(authority, "ops@example.com", account, trusting(self.stub.ca.read_bytes()), "c2VjcmV0LXNlY3JldA")
+    def connection(self, **settings: str | Path | None) -> AuthorityConnection:
+        authority = AuthorityConfig(self.stub.directory, **settings)  # type: ignore[arg-type]
+        account = AcmeAccount(self.folder, authority)
+        return AuthorityConnection(authority, "ops@example.com", account, trusting(self.stub.ca.read_bytes()), "c2VjcmV0LXNlY3JldA")
 
     @contextlib.contextmanager
-    def show(self, answer: Answer) -> Iterator[None]:
+    def show(self, answer: ChallengeAnswer) -> Iterator[None]:
         self.shown.append(answer)
         yield
 
     def around(self, key_type: str = "ec256") -> Surroundings:
         return Surroundings(key_type, "http-01", self.show, lambda: None)
 
-    def work(self, *names: str, fallback: Authority | None = None, **settings: str) -> Work:
-        first = Authority(self.stub.directory, **settings)  # type: ignore[arg-type]
-        acme = Acme(True, first, fallback=fallback)
+    def work(self, *names: str, fallback: AuthorityConfig | None = None, **settings: str) -> AcmeWork:
+        first = AuthorityConfig(self.stub.directory, **settings)  # type: ignore[arg-type]
+        acme = AcmeConfig(True, first, fallback=fallback)
         files = {each.directory: Files(self.stub.ca.read_bytes()) for each in acme.authorities}
         lock = FolderLock(self.folder, time.monotonic, "test")
-        return Work(acme, names, self.folder, _Shows(self), lock, self._say, files)  # type: ignore[arg-type]
+        return AcmeWork(acme, names, self.folder, _Shows(self), lock, self._say, files)  # type: ignore[arg-type]
 
     def _say(self, message: Message) -> None:
         assert isinstance(message, AcmeName)
@@ -58,7 +58,7 @@ class Desk:
 
 class _Shows:
     def __init__(self, desk: Desk) -> None:
-        self.shown: Callable[[Answer], contextlib.AbstractContextManager[None]] = desk.show
+        self.shown: Callable[[ChallengeAnswer], contextlib.AbstractContextManager[None]] = desk.show
 
     def tidy(self) -> None:
         pass

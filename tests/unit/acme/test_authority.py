@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("acme", reason="acme is not installed (pip install -e '.[test]')")
 
-from lbproxy.acme.network import Refused
+from lbproxy.acme.network import AuthorityRefused
 from tests.unit.acme.conftest import Desk
 
 
@@ -32,7 +32,7 @@ def test_an_authority_that_wants_to_know_whose_it_is(desk: Desk) -> None:
     """It is told in the words of the configuration what is missing."""
     told = {**{name: f"{desk.stub.url}/{name}" for name in ("newNonce", "newAccount")}, "meta": {"externalAccountRequired": True}}
     desk.stub.bent = lambda path, payload: (200, json.dumps(told).encode()) if path == "/dir" else None
-    with pytest.raises(Refused, match="eab_key_id"):
+    with pytest.raises(AuthorityRefused, match="eab_key_id"):
         desk.connection().ask(f"{desk.stub.url}/newOrder", {})
 
 
@@ -42,7 +42,7 @@ def test_an_account_that_is_forgotten_there_is_made_anew(desk: Desk) -> None:
     connection.ask(f"{desk.stub.url}/newOrder", {})
     gone = b'{"type": "urn:ietf:params:acme:error:accountDoesNotExist", "detail": "who?"}'
     desk.stub.bent = lambda path, payload: (400, gone) if path == "/newOrder" else None
-    with pytest.raises(Refused, match="accountDoesNotExist: who"):
+    with pytest.raises(AuthorityRefused, match="accountDoesNotExist: who"):
         connection.ask(f"{desk.stub.url}/newOrder", {})
     desk.stub.bent = lambda path, payload: None
     desk.connection().ask(f"{desk.stub.url}/newOrder", {})

@@ -9,18 +9,18 @@ import pytest
 pytest.importorskip("acme", reason="acme is not installed (pip install -e '.[test]')")
 
 from lbproxy.acme.challenges import Challenges, packed, unpacked
-from lbproxy.acme.folder import CHALLENGE, MOST_CHALLENGES, Folder
-from lbproxy.acme.network import Refused
-from lbproxy.acme.ordering import Answer
+from lbproxy.acme.folder import CHALLENGE, MOST_CHALLENGES, AcmeFolder
+from lbproxy.acme.network import AuthorityRefused
+from lbproxy.acme.ordering import ChallengeAnswer
 from lbproxy.ipc.messages import ChallengeOver, ChallengeShown, Message
 
-ANSWER = Answer("http-01", "a.test", "t" * 20, "t.thumb")
+ANSWER = ChallengeAnswer("http-01", "a.test", "t" * 20, "t.thumb")
 
 
 def test_what_is_in_the_folder_is_told(tmp_path: Path) -> None:
     """Once, also what another machine put there; and when it is gone."""
     told: list[Message] = []
-    folder = Folder(tmp_path)
+    folder = AcmeFolder(tmp_path)
     challenges = Challenges(folder, told.append, 0.0, None)
     folder.write(f"{CHALLENGE}x", packed(ANSWER))
     folder.write(f"{CHALLENGE}y", packed(ANSWER._replace(kind="tls-alpn-01")))
@@ -40,8 +40,8 @@ def test_there_are_never_very_many(tmp_path: Path) -> None:
     """Whoever else writes there."""
     told: list[Message] = []
     for number in range(MOST_CHALLENGES + 30):
-        Folder(tmp_path).write(f"{CHALLENGE}{number}", packed(ANSWER._replace(token=f"{number:020}")))
-    Challenges(Folder(tmp_path), told.append, 0.0, None).look(0.0)
+        AcmeFolder(tmp_path).write(f"{CHALLENGE}{number}", packed(ANSWER._replace(token=f"{number:020}")))
+    Challenges(AcmeFolder(tmp_path), told.append, 0.0, None).look(0.0)
     assert len(told) == MOST_CHALLENGES
 
 
@@ -60,13 +60,13 @@ def test_a_record_is_removed_whatever_happens(tmp_path: Path) -> None:
             asked.append(f"{action} {name}")
             return "" if action == "cleanup" or len(asked) < 3 else "no"
 
-    folder = Folder(tmp_path)
+    folder = AcmeFolder(tmp_path)
     challenges = Challenges(folder, lambda message: None, 0.0, Runner())  # type: ignore[arg-type]
     answer = ANSWER._replace(kind="dns-01")
     with pytest.raises(ZeroDivisionError), challenges.shown(answer):
         raise ZeroDivisionError
     assert asked == ["present _acme-challenge.a.test", "cleanup _acme-challenge.a.test"]
-    with pytest.raises(Refused, match="no"), challenges.shown(answer):
+    with pytest.raises(AuthorityRefused, match="no"), challenges.shown(answer):
         pass
     assert asked[3:] == ["cleanup _acme-challenge.a.test"]
     assert folder.challenges() == []

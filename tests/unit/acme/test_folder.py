@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from lbproxy.acme.folder import LARGEST, Folder
-from lbproxy.acme.record import Record
+from lbproxy.acme.folder import LARGEST, AcmeFolder
+from lbproxy.acme.record import NameRecord
 from lbproxy.tls.selfsigned import placeholder
 
 
 def test_files_are_whole_and_for_their_owner_alone(tmp_path: Path) -> None:
     """A new one is made once; nothing half written stays."""
-    folder = Folder(tmp_path)
+    folder = AcmeFolder(tmp_path)
     assert folder.read("a") is None
     assert folder.write("a", b"1", new=True)
     assert not folder.write("a", b"2", new=True)
@@ -34,24 +34,24 @@ def test_what_is_no_file_of_ours_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "real")
     for name in ("real", "link"):
         with pytest.raises(OSError, match=r"more than|symbolic"):
-            Folder(tmp_path).read(name)
+            AcmeFolder(tmp_path).read(name)
 
 
 def test_a_placeholder_is_no_certificate(tmp_path: Path) -> None:
     """Nor is nonsense."""
-    folder = Folder(tmp_path)
+    folder = AcmeFolder(tmp_path)
     folder.write("a.test.pem", placeholder("a.test", datetime.now(UTC)))
     folder.write("b.test.pem", b"-----BEGIN CERTIFICATE-----\n")
     assert folder.held("a.test") is None
     assert folder.held("b.test") is None
-    assert folder.record("a.test") == Record()
-    folder.keep("*.a.test", Record("x"))
+    assert folder.record("a.test") == NameRecord()
+    folder.keep("*.a.test", NameRecord("x"))
     assert folder.record("*.a.test").authority == "x"
 
 
 def test_what_a_killed_process_left_is_swept(tmp_path: Path) -> None:
     """When it is old: somebody else may be writing right now."""
-    folder = Folder(tmp_path)
+    folder = AcmeFolder(tmp_path)
     for name, age in (("~old", 7200), ("~new", 0)):
         (tmp_path / name).touch()
         os.utime(tmp_path / name, (10_000 - age, 10_000 - age))

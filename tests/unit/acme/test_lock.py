@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lbproxy.acme.folder import Folder
+from lbproxy.acme.folder import AcmeFolder
 from lbproxy.acme.lock import REFRESH, STALE, FolderLock
 
 
@@ -13,7 +13,7 @@ class Machine:
 
     def __init__(self, folder: Path, name: str, began: float) -> None:
         self.now = began
-        self.lock = FolderLock(Folder(folder), lambda: self.now, name)
+        self.lock = FolderLock(AcmeFolder(folder), lambda: self.now, name)
 
 
 def test_one_has_it(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 pytest.importorskip("acme", reason="acme is not installed (pip install -e '.[test]')")
 
-from lbproxy.acme.network import Refused
+from lbproxy.acme.network import AuthorityRefused
 from lbproxy.acme.ordering import Ordering, ari_id
 from tests.unit.acme.conftest import Desk
 
@@ -82,7 +82,7 @@ def test_what_comes_to_nothing(desk: Desk, path: str, told: dict[str, object], w
         return (403, b'{"type": "x:badCSR", "detail": "weak"}') if asked == path else None
 
     desk.stub.bent = bent
-    with pytest.raises(Refused, match=why or "badCSR: weak"):
+    with pytest.raises(AuthorityRefused, match=why or "badCSR: weak"):
         Ordering("a.test", desk.connection(), desk.folder, desk.around()).run()
 
 
@@ -91,7 +91,7 @@ def test_a_certificate_for_somebody_else_is_not_kept(desk: Desk) -> None:
     other = Ordering("b.test", desk.connection(), desk.folder, desk.around()).run()
     leaf = x509.load_pem_x509_certificate(other).public_bytes(Encoding.PEM)
     desk.stub.bent = lambda path, payload: (200, leaf) if path.startswith("/certificate") else None
-    with pytest.raises(Refused, match="another key"):
+    with pytest.raises(AuthorityRefused, match="another key"):
         Ordering("a.test", desk.connection(), desk.folder, desk.around()).run()
 
 
@@ -100,14 +100,14 @@ def test_profiles(desk: Desk) -> None:
     desk.stub.profiles = {"shortlived": "six days"}
     Ordering("a.test", desk.connection(profile="shortlived"), desk.folder, desk.around()).run()
     assert desk.stub.orders[0]["profile"] == "shortlived"
-    with pytest.raises(Refused, match='no profile "long"; there are: shortlived'):
+    with pytest.raises(AuthorityRefused, match='no profile "long"; there are: shortlived'):
         Ordering("b.test", desk.connection(profile="long"), desk.folder, desk.around()).run()
 
 
 def test_an_order_that_was_under_way_is_fetched(desk: Desk) -> None:
     """A process that died between the order and the certificate costs no second order."""
     desk.stub.bent = lambda path, payload: (500, b"{}") if path.startswith("/certificate") else None
-    with pytest.raises(Refused):
+    with pytest.raises(AuthorityRefused):
         Ordering("a.test", desk.connection(), desk.folder, desk.around()).run()
     desk.stub.bent = lambda path, payload: None
     assert b"CERTIFICATE" in Ordering("a.test", desk.connection(), desk.folder, desk.around()).run()

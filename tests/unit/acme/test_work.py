@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("acme", reason="acme is not installed (pip install -e '.[test]')")
 
-from lbproxy.config.model import Authority
+from lbproxy.config.model import AuthorityConfig
 from tests.unit.acme.conftest import Desk
 
 
@@ -50,8 +50,8 @@ def test_a_failure_waits_and_tells_why(desk: Desk) -> None:
 def test_a_second_authority_is_asked_where_the_first_does_not_answer(desk: Desk) -> None:
     """And its certificate is kept."""
     nobody = "https://localhost:1/dir"
-    work = desk.work("a.test", fallback=Authority(desk.stub.directory))
-    work._acme = replace(work._acme, authority=Authority(nobody))
+    work = desk.work("a.test", fallback=AuthorityConfig(desk.stub.directory))
+    work._acme = replace(work._acme, authority=AuthorityConfig(nobody))
     work._files = {**work._files, nobody: work._files[desk.stub.directory]}
     work.look(time.time())
     assert desk.told[-1].state == "good"

@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lbproxy.audit import answers
-from lbproxy.audit.answers import Head, Leaf, Question
+from lbproxy.audit.answers import AuditHead, AuditQuestion, Leaf
 from lbproxy.audit.finding import Severity
 from tests.unit.audit.site import site
 
 NOW = datetime(2026, 12, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
-HERE = Question("a.test", "/")
+HERE = AuditQuestion("a.test", "/")
 
 
 def leaf(start: int, end: int, *names: str) -> Leaf:
@@ -76,7 +76,7 @@ def test_what_is_asked() -> None:
     route = '[[route]]\npool = "app"\nhost = "*.b.test"\npath = "/x"\n'
     other = route.replace("[[route]]", "[[route]]\nmatch = { methods = ['GET'] }")
     config = site(instead=f"[[route]] -> {other}{route}[[route]]")
-    assert answers.questions(config, config.listen[0]) == [Question("audit.b.test", "/x"), Question("", "/")]
+    assert answers.questions(config, config.listen[0]) == [AuditQuestion("audit.b.test", "/x"), AuditQuestion("", "/")]
 
 
 @pytest.mark.parametrize(("status", "fields", "secure", "plain"), [
@@ -84,14 +84,14 @@ def test_what_is_asked() -> None:
     (502, (), [], []), (200, (("strict-transport-security", "max-age=1"),), [], ["live-plain-content"]),
 ])  # fmt: skip
 def test_heads(status: int, fields: tuple[tuple[str, str], ...], secure: list[str], plain: list[str]) -> None:
-    head = Head(status, fields)
+    head = AuditHead(status, fields)
     assert [check.id for check, _ in answers.judge_secure(0, HERE, head)] == secure
     assert [check.id for check, _ in answers.judge_plain(0, HERE, head)] == plain
 
 
 def test_heads_are_read() -> None:
     head = answers.parse_head(b"HTTP/1.1 200 OK\r\nStrict-Transport-Security: max-age=1\r\nodd")
-    assert head == Head(200, (("strict-transport-security", "max-age=1"),))
+    assert head == AuditHead(200, (("strict-transport-security", "max-age=1"),))
 
 
 @given(st.binary())

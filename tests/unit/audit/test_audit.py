@@ -12,7 +12,7 @@ import pytest
 from lbproxy.audit.audit import CHECKS, audit, worst
 from lbproxy.audit.finding import Severity
 from lbproxy.config.load import load_text, locate_text
-from lbproxy.config.model import Accepted, Audit
+from lbproxy.config.model import AcceptedConfig, AuditConfig
 from lbproxy.config.starter import STARTER
 from lbproxy.config.vocabulary import AUDIT_CHECKS, SEVERITIES
 from lbproxy.errors import Complaint
@@ -35,7 +35,7 @@ def test_what_init_writes_is_clean() -> None:
 
 def test_the_worst_comes_first_and_what_is_accepted_does_not_count() -> None:
     config = site(instead='[limits] -> walls = false\nuser = "root"\n[limits]', pool='tolerate = ["bare_lf"]')
-    findings = audit(config, (), [Accepted("user-root", "a container"), Accepted("walls-off", "gVisor")], today=TODAY)
+    findings = audit(config, (), [AcceptedConfig("user-root", "a container"), AcceptedConfig("walls-off", "gVisor")], today=TODAY)
     assert [finding.check.id for finding in findings] == ["user-root", "walls-off", "backend-tolerated"]
     assert [finding.accepted for finding in findings] == ["a container", "gVisor", ""]
     assert worst(findings) is Severity.LOW
@@ -69,8 +69,11 @@ def test_the_vocabulary_of_configurations_has_all_checks() -> None:
 def test_where_and_until_when_somebody_lives_with_it(at: str | None, until: date | None, counts: bool) -> None:
     """A key stands for all inside it; a day for itself as well."""
     config = site(instead='tls = { ca = "ca.pem" } -> retries = 1')
-    accepted = Accepted("backend-plain-text", "a cable", at, until)
-    for found in (audit(config, (), [accepted], today=TODAY), audit(replace(config, audit=Audit(accept=(accepted,))), today=TODAY)):
+    accepted = AcceptedConfig("backend-plain-text", "a cable", at, until)
+    for found in (
+        audit(config, (), [accepted], today=TODAY),
+        audit(replace(config, audit=AuditConfig(accept=(accepted,))), today=TODAY),
+    ):
         assert [finding.accepted for finding in found] == ["a cable" if counts else ""]
 
 

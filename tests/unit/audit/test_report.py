@@ -12,13 +12,13 @@ import pytest
 from lbproxy.audit.audit import CHECKS, audit
 from lbproxy.audit.finding import Evidence, key_of
 from lbproxy.audit.report import as_json, sarif, text
-from lbproxy.config.model import Accepted
+from lbproxy.config.model import AcceptedConfig
 from tests.unit.audit.site import site
 
 FINDINGS = audit(
     site(instead='tls = { ca = "ca.pem" } -> tls = { verify = false }', pool='tolerate = ["bare_lf"]'),
     (),
-    [Accepted("backend-tolerated", "printers")],
+    [AcceptedConfig("backend-tolerated", "printers")],
     today=date(2026, 12, 1),
 )
 

@@ -56,9 +56,9 @@ def test_each_kind(changed: dict[str, object], expected: list[tuple[str, str]]) 
 
 
 def test_the_word_for_a_failed_handshake_is_that_of_the_checks() -> None:
-    from lbproxy.health.outcome import Finding, Outcome
+    from lbproxy.health.outcome import ProbeFinding, ProbeOutcome
 
-    why = str(Finding(Outcome.TLS_FAILURE, "certificate has expired"))
+    why = str(ProbeFinding(ProbeOutcome.TLS_FAILURE, "certificate has expired"))
     assert ids({**GOOD, "pools": [{"name": "app", "backends": [{"name": "b", "why": why}]}]}) == [
         ("live-tls-failures", f"b: {why}")
     ]

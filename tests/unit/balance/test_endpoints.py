@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from lbproxy.balance import endpoints
 from lbproxy.balance.endpoints import Endpoint
 from lbproxy.balance.ledger import SLOTS
-from lbproxy.config.model import Address, Backend, Config, Pool
+from lbproxy.config.model import Address, BackendConfig, Config, PoolConfig
 
 APP, FIXED, V6 = Address("app.test", 80), Address("10.9.9.9", 81), Address("::1", 82)
-WEB = Pool("web", (Backend(APP, weight=3, max_connections=7, tier=1), Backend(FIXED), Backend(V6)))
-API = Pool("api", (Backend(FIXED),))
+WEB = PoolConfig("web", (BackendConfig(APP, weight=3, max_connections=7, tier=1), BackendConfig(FIXED), BackendConfig(V6)))
+API = PoolConfig("api", (BackendConfig(FIXED),))
 CONFIG = Config("", (), (), (WEB, API))
 
 

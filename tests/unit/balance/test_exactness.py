@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from lbproxy.balance.backend import Backend
 from lbproxy.balance.lease import Lease
-from lbproxy.balance.ledger import SIZE, Health, Ledger, PerSlot, PickLock, Scalar, SlotState, scalar_at, state_at
-from lbproxy.balance.pick_result import ASK, Unavailable
+from lbproxy.balance.ledger import SIZE, HealthState, Ledger, PerSlot, PickLock, Scalar, SlotState, scalar_at, state_at
+from lbproxy.balance.pick_result import ASK, NoneAvailable
 from lbproxy.balance.pool import Pool
 from lbproxy.balance.selection import Preference
 from tests.unit.balance.locks import Lock
@@ -47,11 +47,11 @@ class Machine:
         self.lock = Lock()
         self.picks = 0
         for at in range(BACKENDS):
-            self.health(at, Health.UP)
+            self.health(at, HealthState.UP)
         self.workers: list[Worker] = []
         self.reload(workers, weights)
 
-    def health(self, at: int, health: Health) -> None:
+    def health(self, at: int, health: HealthState) -> None:
         self.ledger.cells[state_at(SlotState.HEALTH, FIRST_SLOT + at)] = health
 
     def reload(self, workers: int, weights: dict[int, int]) -> None:
@@ -76,15 +76,15 @@ class Machine:
         fit = {
             at: Fraction(loads[at] + 1, weight)
             for at, weight in worker.weights.items()
-            if weight and (health[at] is Health.UP or (health[at] is Health.TRIAL and not loads[at]))
+            if weight and (health[at] is HealthState.UP or (health[at] is HealthState.TRIAL and not loads[at]))
         }
-        if isinstance(lease, Unavailable):
+        if isinstance(lease, NoneAvailable):
             assert not fit
             return
         self.picks += 1
         worker.leases.append(lease)
         chosen = lease.slot - FIRST_SLOT
-        proven = {at: score for at, score in fit.items() if health[at] is Health.UP}
+        proven = {at: score for at, score in fit.items() if health[at] is HealthState.UP}
         # What cannot be repeated goes to those on trial only if there is nobody else, or once in a while.
         assert fit[chosen] == min((fit if repeatable or chosen not in proven else proven).values())
 
@@ -129,7 +129,11 @@ actions = st.one_of(
     st.tuples(st.just("die"), st.integers(0, 9), st.booleans()),
     st.tuples(st.just("end"), st.integers(0, 9), st.none()),
     st.tuples(st.just("reload"), st.integers(1, 3), any_weights),
-    st.tuples(st.just("health"), st.integers(0, BACKENDS - 1), st.sampled_from([Health.UP, Health.UP, Health.DOWN, Health.TRIAL])),
+    st.tuples(
+        st.just("health"),
+        st.integers(0, BACKENDS - 1),
+        st.sampled_from([HealthState.UP, HealthState.UP, HealthState.DOWN, HealthState.TRIAL]),
+    ),
 )
 
 
@@ -153,7 +157,7 @@ def test_every_choice_is_the_least(workers: int, weights: dict[int, int], todo: 
             assert isinstance(detail, dict)
             machine.reload(number, detail)
         elif action == "health":
-            assert isinstance(detail, Health)
+            assert isinstance(detail, HealthState)
             machine.health(number, detail)
         machine.check()
     for worker in machine.workers:

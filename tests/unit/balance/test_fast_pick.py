@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lbproxy.balance.fast_pick import FastPick
-from lbproxy.balance.ledger import SIZE, Health, Ledger, PerSlot, SlotState, cell_at, state_at
+from lbproxy.balance.ledger import SIZE, HealthState, Ledger, PerSlot, SlotState, cell_at, state_at
 from lbproxy.balance.pick_result import LOOK_CLOSER
 
 SLOTS = (3, 9, 4, 17)
@@ -22,7 +22,7 @@ def shared(count: int, rows: int = 1) -> tuple[Ledger, FastPick]:
     for child in range(rows):
         ledger.open_row(child)
     for slot in SLOTS[:count]:
-        ledger.cells[state_at(SlotState.HEALTH, slot)] = Health.UP
+        ledger.cells[state_at(SlotState.HEALTH, slot)] = HealthState.UP
     return ledger, FastPick(SLOTS[:count], ledger, state_at(SlotState.TIE, SLOTS[0]))
 
 
@@ -55,9 +55,9 @@ def test_all_workers_count() -> None:
     assert board.least(1) == 0
 
 
-@pytest.mark.parametrize("health", [Health.UNKNOWN, Health.DOWN])
+@pytest.mark.parametrize("health", [HealthState.UNKNOWN, HealthState.DOWN])
 @pytest.mark.parametrize("slot", SLOTS)
-def test_somebody_who_is_not_up_wants_a_closer_look(health: Health, slot: int) -> None:
+def test_somebody_who_is_not_up_wants_a_closer_look(health: HealthState, slot: int) -> None:
     ledger, board = shared(4)
     ledger.cells[state_at(SlotState.HEALTH, slot)] = health
     assert board.least(1) == LOOK_CLOSER

@@ -5,8 +5,8 @@ from __future__ import annotations
 from lbproxy.balance.backend import Backend
 from lbproxy.balance.keyed_pool import KeyedPool
 from lbproxy.balance.lease import Lease
-from lbproxy.balance.ledger import SIZE, Health, Ledger, PerSlot, PickLock, SlotState, state_at
-from lbproxy.balance.pick_result import ASK, Unavailable
+from lbproxy.balance.ledger import SIZE, HealthState, Ledger, PerSlot, PickLock, SlotState, state_at
+from lbproxy.balance.pick_result import ASK, NoneAvailable
 from lbproxy.balance.selection import Preference
 from tests.unit.balance.locks import Lock
 
@@ -16,7 +16,7 @@ def made() -> tuple[KeyedPool, Ledger]:
     ledger.open_row(0)
     backends = [Backend("app", f"b{slot}", "h", "127.0.0.1", 80, 1, 0, slot) for slot in range(3)]
     for slot in range(3):
-        ledger.cells[state_at(SlotState.HEALTH, slot)] = Health.UP
+        ledger.cells[state_at(SlotState.HEALTH, slot)] = HealthState.UP
     return KeyedPool("app", backends, ledger, PickLock(Lock(), ledger, 0), 0), ledger
 
 
@@ -38,4 +38,4 @@ def test_asked_for() -> None:
     free = pool.pick((), Preference())
     assert isinstance(free, Lease)
     assert free.backend.slot != 2
-    assert pool.pick((0, 1, 2), Preference(2)) == Unavailable("no_backend")
+    assert pool.pick((0, 1, 2), Preference(2)) == NoneAvailable("no_backend")

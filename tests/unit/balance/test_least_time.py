@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from lbproxy.balance.least_time import FAILED, MOST, LeastTime
 from lbproxy.balance.ledger import SIZE, Ledger
-from lbproxy.balance.policy import Ground, Outcome
+from lbproxy.balance.policy import Ground, PickOutcome
 
 MS = 10**6
 EQUAL = [1, 1, 1]
@@ -27,7 +27,7 @@ def taught(*seconds: float) -> LeastTime:
     policy = LeastTime(ground())
     for index, each in enumerate(seconds):
         if each:
-            policy.ended(index, each, Outcome.ANSWERED)
+            policy.ended(index, each, PickOutcome.ANSWERED)
     return policy
 
 
@@ -67,24 +67,24 @@ def test_an_average_moves_by_an_eighth() -> None:
     """Up and down; the first answer is the average."""
     policy = taught(0.080)
     assert average(policy, 0) == 80 * MS
-    policy.ended(0, 0.160, Outcome.ANSWERED)
+    policy.ended(0, 0.160, PickOutcome.ANSWERED)
     assert average(policy, 0) == 90 * MS
-    policy.ended(0, 0.010, Outcome.ANSWERED)
+    policy.ended(0, 0.010, PickOutcome.ANSWERED)
     assert average(policy, 0) == 80 * MS
 
 
 def test_who_fails_fast_is_not_fast() -> None:
     """Errors never make an average smaller; failures make it larger."""
     policy = taught(0.080, 8.0)
-    policy.ended(0, 0.001, Outcome.ERROR)
+    policy.ended(0, 0.001, PickOutcome.ERROR)
     assert average(policy, 0) == 80 * MS
-    policy.ended(0, 0.160, Outcome.ERROR)
+    policy.ended(0, 0.160, PickOutcome.ERROR)
     assert average(policy, 0) == 90 * MS
-    policy.ended(0, 0.001, Outcome.FAILED)
+    policy.ended(0, 0.001, PickOutcome.FAILED)
     assert average(policy, 0) == 90 * MS + (FAILED - 90 * MS) // 8
-    policy.ended(1, 0.001, Outcome.FAILED)
+    policy.ended(1, 0.001, PickOutcome.FAILED)
     assert average(policy, 1) == 9 * 10**9
-    policy.ended(2, 0.001, Outcome.FAILED)
+    policy.ended(2, 0.001, PickOutcome.FAILED)
     assert average(policy, 2) == FAILED
 
 
@@ -93,10 +93,10 @@ def test_one_that_became_fast_again_is_found_out() -> None:
     policy = taught(0.010, 0.100)
     picks = 0
     while policy.choose([0, 1], [0, 0], [1, 1]) == 0:
-        policy.ended(0, 0.010, Outcome.ANSWERED)
+        policy.ended(0, 0.010, PickOutcome.ANSWERED)
         picks += 1
     assert 1000 < picks < 1400
-    policy.ended(1, 0.005, Outcome.ANSWERED)
+    policy.ended(1, 0.005, PickOutcome.ANSWERED)
     assert policy.choose([0, 1], [0, 0], [1, 1]) == 1
 
 
@@ -104,13 +104,13 @@ def test_all_workers_have_one_average() -> None:
     """What one is told the other knows."""
     shared = ground()
     one, other = LeastTime(shared), LeastTime(shared)
-    one.ended(0, 0.5, Outcome.ANSWERED)
-    one.ended(1, 0.1, Outcome.ANSWERED)
+    one.ended(0, 0.5, PickOutcome.ANSWERED)
+    one.ended(1, 0.1, PickOutcome.ANSWERED)
     assert other.choose([0, 1], [0, 0, 0], EQUAL) == 1
 
 
-@given(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=3, max_size=3), st.floats(0, 1e9), st.sampled_from(Outcome))
-def test_nonsense_in_the_cells(written: list[int], seconds: float, outcome: Outcome) -> None:
+@given(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=3, max_size=3), st.floats(0, 1e9), st.sampled_from(PickOutcome))
+def test_nonsense_in_the_cells(written: list[int], seconds: float, outcome: PickOutcome) -> None:
     """A worker that was taken over may write anything: somebody is chosen, and what is written back is sound."""
     shared = ground()
     for cell, value in zip(shared.kept(), written, strict=True):
@@ -135,7 +135,7 @@ def test_the_slow_one_gets_what_it_can_take() -> None:
                 _, index, took = heappop(under_way)
                 loads[index] -= 1
                 if told:
-                    policy.ended(index, took, Outcome.ANSWERED)
+                    policy.ended(index, took, PickOutcome.ANSWERED)
             index = policy.choose([0, 1, 2], loads, EQUAL)
             loads[index] += 1
             free[index] = max(free[index], now) + chance.expovariate(1 / (0.05 if index == 2 else 0.01))

@@ -18,7 +18,7 @@ from lbproxy.balance.ledger import (
     STATES_AT,
     TOTAL_CELLS,
     Header,
-    Health,
+    HealthState,
     Ledger,
     PerSlot,
     PickLock,
@@ -101,7 +101,7 @@ def test_a_new_owner_starts_from_zero(ledger: Ledger) -> None:
             ledger.cells[cell_at(0, what, backend)] = 1
             ledger.cells[cell_at(RETIRED, what, backend)] = 1
     ledger.forget_slot(4)
-    assert (ledger.health(4), ledger.health(5)) == (Health.UNKNOWN, Health.UP)
+    assert (ledger.health(4), ledger.health(5)) == (HealthState.UNKNOWN, HealthState.UP)
     assert [ledger.slot_total(what, 4) for what in PerSlot] == [0] * len(PerSlot)
     assert [ledger.slot_total(what, 5) for what in PerSlot] == [2] * len(PerSlot)
     assert [ledger.cells[state_at(state, 4)] for state in SlotState] == [0] * len(SlotState)
@@ -118,7 +118,7 @@ def test_a_number_of_rows_that_cannot_be_leads_no_reader_astray(ledger: Ledger, 
 @pytest.mark.parametrize("written", [-1, 6, 2**62])
 def test_a_health_that_cannot_be_is_unknown(ledger: Ledger, written: int) -> None:
     ledger.cells[state_at(SlotState.HEALTH, 5)] = written
-    assert ledger.health(5) is Health.UNKNOWN
+    assert ledger.health(5) is HealthState.UNKNOWN
 
 
 @pytest.mark.parametrize(("written", "read"), [(-1, Spoken.UNHEARD), (3, Spoken.UNHEARD), (2**62, Spoken.UNHEARD), (1, Spoken.OLD)])

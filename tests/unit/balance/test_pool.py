@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from lbproxy.balance.backend import Backend
 from lbproxy.balance.lease import Lease
-from lbproxy.balance.ledger import SIZE, Header, Health, Ledger, PerSlot, PickLock, Scalar, SlotState, admin_cell, state_at
-from lbproxy.balance.pick_result import ASK, Unavailable
+from lbproxy.balance.ledger import SIZE, Header, HealthState, Ledger, PerSlot, PickLock, Scalar, SlotState, admin_cell, state_at
+from lbproxy.balance.pick_result import ASK, NoneAvailable
 from lbproxy.balance.pool import Pool
 from lbproxy.balance.round_robin import RoundRobin
 from lbproxy.balance.selection import Preference
@@ -36,7 +36,7 @@ class Workers:
             Backend("app", f"app{at}", "app.internal", "127.0.0.1", 9000 + at, weight, limit, FIRST_SLOT + at)
             for at, (weight, limit) in enumerate(zip(weights, limits, strict=True))
         ]
-        self.health = [Health.UP if up else Health.UNKNOWN] * len(weights)
+        self.health = [HealthState.UP if up else HealthState.UNKNOWN] * len(weights)
         self.drained = [False] * len(weights)
         self.weights: list[int | None] = [None] * len(weights)
         """As an operator ordered them."""
@@ -49,7 +49,7 @@ class Workers:
         ]
         self.leases: list[Lease] = []
 
-    def set_health(self, at: int, health: Health) -> None:
+    def set_health(self, at: int, health: HealthState) -> None:
         self.health[at] = health
         self.ledger.cells[state_at(SlotState.HEALTH, FIRST_SLOT + at)] = health
 
@@ -71,20 +71,20 @@ class Workers:
         able = [
             at for at, backend in enumerate(self.backends) if self.weight(at) and backend.slot not in tried and not self.drained[at]
         ]
-        fit = [at for at in able if self.health[at] is Health.UP or (self.health[at] is Health.TRIAL and not loads[at])]
-        unknown = [at for at in able if self.health[at] is Health.UNKNOWN]
+        fit = [at for at in able if self.health[at] is HealthState.UP or (self.health[at] is HealthState.TRIAL and not loads[at])]
+        unknown = [at for at in able if self.health[at] is HealthState.UNKNOWN]
         return sorted(fit + unknown)
 
-    def pick(self, worker: int, tried: tuple[int, ...] = ()) -> Lease | Unavailable:
+    def pick(self, worker: int, tried: tuple[int, ...] = ()) -> Lease | NoneAvailable:
         """Pick and check the choice against the counts of this object's own."""
         loads = self.loads()
         usable = self.usable(tried)
         room = [at for at in usable if not self.backends[at].max_connections or loads[at] < self.backends[at].max_connections]
         lease = self.pools[worker].pick(tried)
         if lease is ASK:
-            assert Health.TRIAL in self.health
+            assert HealthState.TRIAL in self.health
             lease = self.pools[worker].pick(tried, Preference(repeatable=True))
-        if isinstance(lease, Unavailable):
+        if isinstance(lease, NoneAvailable):
             assert not room
             assert lease.reason == ("pool_full" if usable else "no_backend")
             return lease
@@ -112,7 +112,11 @@ ACTIONS = st.one_of(
     st.tuples(st.just("pick"), st.integers(0, 3), st.just(0)),
     st.tuples(st.just("retry"), st.integers(0, 3), st.integers(0, 3)),
     st.tuples(st.just("release"), st.integers(0, 50), st.just(0)),
-    st.tuples(st.just("health"), st.integers(0, 4), st.sampled_from([health for health in Health if health is not Health.WARMING])),
+    st.tuples(
+        st.just("health"),
+        st.integers(0, 4),
+        st.sampled_from([health for health in HealthState if health is not HealthState.WARMING]),
+    ),
     st.tuples(st.just("drain"), st.integers(0, 4), st.integers(0, 1)),
     st.tuples(st.just("weigh"), st.integers(0, 4), st.integers(-1, 4)),
 )
@@ -140,7 +144,7 @@ def test_every_choice_is_the_least(
         elif action == "release" and world.leases:
             world.release(first)
         elif action == "health":
-            world.set_health(first % len(weights), Health(second))
+            world.set_health(first % len(weights), HealthState(second))
         elif action == "drain":
             world.order(first % len(weights), bool(second), world.weights[first % len(weights)])
         elif action == "weigh":
@@ -179,7 +183,7 @@ def test_an_idle_pool_is_walked_round(workers: int) -> None:
 def test_equals_take_turns_when_one_is_down() -> None:
     """The long way round is as fair as the everyday one."""
     world = Workers(2, [1, 1, 1, 1])
-    world.set_health(2, Health.DOWN)
+    world.set_health(2, HealthState.DOWN)
     slots = []
     for number in range(30):
         lease = world.pick(number % 2)
@@ -192,7 +196,7 @@ def test_equals_take_turns_when_one_is_down() -> None:
 def test_turns_after_an_outage_begin_where_they_were() -> None:
     """The everyday round and the weighted one of bad days keep apart what they remember: running weights are no indexes."""
     world = Workers(2, [9, 9])
-    for health in (Health.UP, Health.TRIAL, Health.UP):
+    for health in (HealthState.UP, HealthState.TRIAL, HealthState.UP):
         world.set_health(1, health)
         for number in range(7):
             assert isinstance(world.pick(number % 2), Lease)
@@ -203,22 +207,22 @@ def test_who_was_not_checked_yet_takes_part() -> None:
     """A cold start serves; who passes the first check does not get everything; one that is down never serves."""
     world = Workers(2, [1, 1, 1], up=False)
     assert isinstance(world.pick(0), Lease)
-    world.set_health(1, Health.UP)
+    world.set_health(1, HealthState.UP)
     leases = [world.pick(1) for _ in range(5)]
     assert sorted(lease.backend.name for lease in leases if isinstance(lease, Lease)) == ["app0", "app1", "app1", "app2", "app2"]
     for at in range(3):
-        world.set_health(at, Health.DOWN)
-    assert world.pick(0) == Unavailable("no_backend")
+        world.set_health(at, HealthState.DOWN)
+    assert world.pick(0) == NoneAvailable("no_backend")
 
 
 def test_nothing_left_to_try() -> None:
     """Every backend tried already; every backend drained; every weight zero."""
     world = Workers(2, [1, 1])
-    assert world.pick(0, (FIRST_SLOT, FIRST_SLOT + 1)) == Unavailable("no_backend")
+    assert world.pick(0, (FIRST_SLOT, FIRST_SLOT + 1)) == NoneAvailable("no_backend")
     for at in range(2):
         world.order(at, drained=True)
-    assert world.pick(0) == Unavailable("no_backend")
-    assert Workers(1, [0]).pick(0) == Unavailable("no_backend")
+    assert world.pick(0) == NoneAvailable("no_backend")
+    assert Workers(1, [0]).pick(0) == NoneAvailable("no_backend")
 
 
 @pytest.mark.parametrize("workers", [1, 3])
@@ -256,7 +260,7 @@ def test_a_drained_backend_gets_nothing_and_keeps_what_it_has(workers: int) -> N
 def test_an_ordered_weight_of_zero_is_as_good_as_drained_and_wakes_a_configured_zero() -> None:
     world = Workers(2, [1, 0])
     world.order(0, drained=False, weight=0)
-    assert world.pick(0) == Unavailable("no_backend")
+    assert world.pick(0) == NoneAvailable("no_backend")
     world.order(1, drained=False, weight=1)
     lease = world.pick(1)
     assert isinstance(lease, Lease)
@@ -285,7 +289,7 @@ def test_limits_count_over_all_workers() -> None:
     for number in range(5):
         assert isinstance(world.pick(number % 4), Lease)
     for worker in range(4):
-        assert world.pick(worker) == Unavailable("pool_full")
+        assert world.pick(worker) == NoneAvailable("pool_full")
     world.release(2)
     assert isinstance(world.pick(3), Lease)
 
@@ -371,7 +375,7 @@ def test_other_backends_from_now_on(policy: bool) -> None:
     ledger.open_row(0)
     backends = [Backend("app", f"b{slot}", "h", "127.0.0.1", 80, 1, 0, slot) for slot in range(4)]
     for slot in range(4):
-        ledger.cells[state_at(SlotState.HEALTH, slot)] = Health.UP
+        ledger.cells[state_at(SlotState.HEALTH, slot)] = HealthState.UP
 
     def turns(of: list[Backend]) -> RoundRobin | None:
         return RoundRobin(SmoothRoundRobin(ledger.cells, [backend.slot for backend in of])) if policy else None
@@ -396,16 +400,16 @@ def test_other_backends_from_now_on(policy: bool) -> None:
 def test_many_backends_wherever_they_stand_in_the_ledger(slots: list[int], weights: tuple[int, ...], workers: int) -> None:
     """In a row, in another order, with gaps (where others count): held requests spread by weight, and who is down gets none."""
     ledger = Ledger(bytearray(SIZE))
-    ledger.cells[state_at(SlotState.HEALTH, 6)] = ledger.cells[state_at(SlotState.HEALTH, 101)] = Health.DOWN
+    ledger.cells[state_at(SlotState.HEALTH, 6)] = ledger.cells[state_at(SlotState.HEALTH, 101)] = HealthState.DOWN
     for slot in slots:
-        ledger.cells[state_at(SlotState.HEALTH, slot)] = Health.UP
+        ledger.cells[state_at(SlotState.HEALTH, slot)] = HealthState.UP
     backends = [Backend("app", f"b{slot}", "b", "127.0.0.1", 80, weights[slot % len(weights)], 0, slot) for slot in slots]
     lock = Lock()
     for child in range(workers):
         ledger.open_row(child)
     pools = [Pool("app", backends, ledger, PickLock(lock, ledger, child), child) for child in range(workers)]
     down = slots[2]
-    ledger.cells[state_at(SlotState.HEALTH, down)] = Health.DOWN
+    ledger.cells[state_at(SlotState.HEALTH, down)] = HealthState.DOWN
     able = {backend.slot: backend.weight for backend in backends if backend.slot != down}
     for number in range(2 * sum(able.values())):
         assert isinstance(pools[number % workers].pick(), Lease)

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from lbproxy.balance.backend import Backend
 from lbproxy.balance.lease import Lease
-from lbproxy.balance.ledger import SIZE, Health, Ledger, PerSlot, PickLock, SlotState, state_at
-from lbproxy.balance.pick_result import Unavailable
+from lbproxy.balance.ledger import SIZE, HealthState, Ledger, PerSlot, PickLock, SlotState, state_at
+from lbproxy.balance.pick_result import NoneAvailable
 from lbproxy.balance.queued_pool import QueuedPool
 from lbproxy.balance.selection import NO_PREFERENCE, Preference
 from lbproxy.balance.shared_queue import SharedQueue
@@ -27,7 +27,7 @@ class Workers:
         for child in range(workers):
             self.ledger.open_row(child)
         for at in range(len(limits)):
-            self.ledger.cells[state_at(SlotState.HEALTH, at)] = Health.UP
+            self.ledger.cells[state_at(SlotState.HEALTH, at)] = HealthState.UP
         self.pools = [
             QueuedPool(
                 "app", backends, self.ledger, PickLock(lock, self.ledger, child), child, None, 0,
@@ -63,7 +63,7 @@ def test_in_the_order_they_came(workers: int, limits: list[int], steps: list[tup
                 assert not waiting
                 held.append(lease)
             else:
-                assert lease == Unavailable("pool_full")
+                assert lease == NoneAvailable("pool_full")
                 assert waiting or len(held) == sum(limits)
                 waiting.append((pool.join(), child))
         elif step == "go" and held:
@@ -88,6 +88,6 @@ def test_a_second_try_does_not_stand_in_line_again() -> None:
     assert isinstance(world.pools[0].pick((), NO_PREFERENCE), Lease)
     world.pools[1].join()
     first.release()
-    assert world.pools[0].pick((), NO_PREFERENCE) == Unavailable("pool_full")
+    assert world.pools[0].pick((), NO_PREFERENCE) == NoneAvailable("pool_full")
     again = world.pools[0].pick((1 - first.backend.slot,), NO_PREFERENCE)
     assert isinstance(again, Lease)

@@ -7,12 +7,19 @@ from collections.abc import Sequence
 import pytest
 
 from lbproxy.balance.backend import Backend
-from lbproxy.balance.ledger import SIZE, Health, Ledger, SlotState, admin_cell, state_at
+from lbproxy.balance.ledger import SIZE, HealthState, Ledger, SlotState, admin_cell, state_at
 from lbproxy.balance.pick_result import ASK_MORE, NO_BACKEND, POOL_FULL
 from lbproxy.balance.selection import SPARED, Preference, Selection
-from lbproxy.balance.source_hash import Ring, number_of
+from lbproxy.balance.source_hash import HashRing, number_of
 
-U, D, N, E, T, W = Health.UP, Health.DOWN, Health.UNKNOWN, Health.EJECTED, Health.TRIAL, Health.WARMING
+U, D, N, E, T, W = (
+    HealthState.UP,
+    HealthState.DOWN,
+    HealthState.UNKNOWN,
+    HealthState.EJECTED,
+    HealthState.TRIAL,
+    HealthState.WARMING,
+)
 CELLS = Ledger(bytearray(SIZE)).cells
 CELLS[state_at(SlotState.REACHABLE, 12)] = 1
 CELLS[state_at(SlotState.SHARE, 11)] = 30
@@ -64,7 +71,7 @@ def selection(
         ([0, 0, 1], [D, D, U], (12,), []),
     ],
 )
-def test_tiers(tiers: list[int], health: list[Health], tried: tuple[int, ...], offered: list[int]) -> None:
+def test_tiers(tiers: list[int], health: list[HealthState], tried: tuple[int, ...], offered: list[int]) -> None:
     """The first tier with anybody up; before that nobody behind it."""
     policy = First()
     chosen = selection(policy, tiers=tiers).choose(health, [0, 0, 0], [0, 0, 0], tried)
@@ -94,13 +101,13 @@ def test_what_a_request_wants() -> None:
     policy = First()
     some = selection(policy, tiers=[0, 0, 0, 1])
 
-    def choose(health: list[Health], loads: list[int], *wanted: object) -> int:
+    def choose(health: list[HealthState], loads: list[int], *wanted: object) -> int:
         return some.choose(health, [0] * 4, loads, (), Preference(*wanted))  # type: ignore[arg-type]  # spelled out below
 
     assert choose([U, U, U, U], [0, 0, 9, 0], 2) == 2
     assert choose([U, U, D, U], [0, 0, 0, 0], 2) == 0
     assert choose([U, U, U, U], [0, 0, 0, 0], 3) == 0  # a backup is not to be used now
-    ring = Ring(["10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80", "10.0.0.4:80"], [1] * 4)  # the source's are 3, 1, 2, 0
+    ring = HashRing(["10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80", "10.0.0.4:80"], [1] * 4)  # the source's are 3, 1, 2, 0
     assert choose([U, U, U, U], [0, 0, 0, 0], -1, SOURCE, ring) == 1
     assert choose([U, U, U, U], [0, 9, 0, 0], -1, SOURCE, ring) == 2
     assert choose([U, D, U, U], [0, 0, 0, 0], 1, SOURCE, ring) == 2
@@ -127,7 +134,7 @@ def test_what_a_request_wants() -> None:
     ],
 )
 def test_in_need(
-    tiers: list[int], health: list[Health], loads: list[int], tried: tuple[int, ...], fail_open: int, offered: list[int]
+    tiers: list[int], health: list[HealthState], loads: list[int], tried: tuple[int, ...], fail_open: int, offered: list[int]
 ) -> None:
     """Who is ejected or fails its checks is used when too few are left, who cannot be reached is not."""
     policy = First()

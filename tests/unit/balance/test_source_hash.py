@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lbproxy.balance import source_hash
-from lbproxy.balance.source_hash import PROBES, Ring, mix, number_of
+from lbproxy.balance.source_hash import PROBES, HashRing, mix, number_of
 from lbproxy.compiled import loaded
 
 NAMES = [f"10.0.0.{number}:80" for number in range(1, 6)]
@@ -20,7 +20,7 @@ SOURCES = [number_of(f"192.0.{number // 250}.{number % 250}".encode()) for numbe
 
 def placed(names: list[str], weights: list[int], down: tuple[str, ...] = ()) -> dict[int, str]:
     """Every source's backend, while nobody has anything under way."""
-    ring = Ring(names, weights)
+    ring = HashRing(names, weights)
     usable = [index for index, name in enumerate(names) if name not in down]
     idle, alike = [0] * len(names), [1] * len(names)
     return {source: names[ring.within_bound(source, usable, idle, alike)] for source in SOURCES}
@@ -31,7 +31,7 @@ def test_the_same_on_every_machine_and_in_every_version() -> None:
     assert number_of(b"192.0.2.1") == 0x11288B28CEFA74C8
     assert mix(1) == 0x5692161D100B05E5
     left, order = list(range(5)), []
-    ring = Ring(NAMES, [1] * 5)
+    ring = HashRing(NAMES, [1] * 5)
     while left:
         order.append(ring.within_bound(number_of(b"192.0.2.1"), left, [0] * 5, [1] * 5))
         left.remove(order[-1])
@@ -82,7 +82,7 @@ def test_a_weight_that_grows_only_gains(weight: int) -> None:
 def test_one_of_very_many_is_found() -> None:
     """The last backend that is up, of a thousand; and the same one for the same source of two that are up, or have weight 0."""
     names = [f"10.1.{number // 250}.{number % 250}:80" for number in range(1000)]
-    ring = Ring(names, [1] * 999 + [0])
+    ring = HashRing(names, [1] * 999 + [0])
     assert {ring.within_bound(source, [7], [0] * 1000, [1] * 1000) for source in SOURCES[:100]} == {7}
     chosen = Counter(ring.within_bound(source, [7, 8], [0] * 1000, [1] * 1000) for source in SOURCES[:1000])
     assert 400 < chosen[7] < 600
@@ -101,7 +101,7 @@ def test_a_new_source_costs_as_much_with_many_backends_as_with_few(monkeypatch: 
 
     monkeypatch.setattr(source_hash, "memoryview", Counted, raising=False)
     for count in (10, 1000):
-        ring = Ring([f"10.1.{number // 250}.{number % 250}:80" for number in range(count)], [1] * count)
+        ring = HashRing([f"10.1.{number // 250}.{number % 250}:80" for number in range(count)], [1] * count)
         for source in SOURCES[:100]:
             ring._nearest(source, bytearray(b"\1" * count))
     few, many = (looked[count * source_hash.POINTS] / 100 for count in (10, 1000))
@@ -111,7 +111,7 @@ def test_a_new_source_costs_as_much_with_many_backends_as_with_few(monkeypatch: 
 
 def test_nothing_is_remembered_of_a_source() -> None:
     """Whatever clients say, and however much: 10,000 values of 4 KiB leave nothing behind."""
-    ring, usable = Ring(NAMES, [1] * 5), list(range(5))
+    ring, usable = HashRing(NAMES, [1] * 5), list(range(5))
     tracemalloc.start()
     try:
         for number in range(10_000):
@@ -130,7 +130,7 @@ def test_nobody_gets_more_than_the_bound(backends: list[tuple[int, int, bool]], 
     more were not there."""
     loads, weights = [load for load, _, _ in backends], [weight for _, weight, _ in backends]
     usable = [index for index, (_, _, fit) in enumerate(backends) if fit] or [0]
-    ring = Ring([f"10.0.0.{number}:80" for number in range(len(backends))], weights)
+    ring = HashRing([f"10.0.0.{number}:80" for number in range(len(backends))], weights)
     chosen = ring.within_bound(source, usable, loads, weights)
     requests, weight = sum(loads[index] for index in usable) + 1, sum(weights[index] for index in usable)
     room = [index for index in usable if loads[index] + 1 <= -(-5 * requests * weights[index] // (4 * weight))]

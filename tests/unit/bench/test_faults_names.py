@@ -61,7 +61,7 @@ def test_leaving_and_coming_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         def serves() -> bool:
             try:
                 socket.create_connection((victim.host, victim.port), 5).close()
-            except ConnectionRefusedError:
+            except (ConnectionRefusedError, ConnectionResetError):  # reset: it was closed in this moment
                 return False
             return True
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lbproxy.cache.feeds import HEADER, KEPT, MOST_SIZE, Feed, Feeds
+from lbproxy.cache.feeds import HEADER, KEPT, MOST_SIZE, Feeds, FeedSlot
 from lbproxy.cache.interface import Part
 from lbproxy.cache.layout import Stretch
 from tests.unit.cache.world import FreeLock, digest_of
@@ -13,7 +13,7 @@ KEY, OTHER = digest_of("key"), digest_of("other")
 SIZE = 512
 
 
-def read(feed: Feed, at: int) -> bytes | None:
+def read(feed: FeedSlot, at: int) -> bytes | None:
     """What is there from there on."""
     part = feed.read(at)
     return None if part is None else part.data
@@ -27,7 +27,7 @@ class Two:
         self.lock = FreeLock()
         self.one, self.two = (Feeds(view, Stretch(0, len(view)), 2, self.lock, owner) for owner in (1, 2))
 
-    def opened(self, digest: bytes = KEY, size: int = 8, now: int = 1000) -> Feed:
+    def opened(self, digest: bytes = KEY, size: int = 8, now: int = 1000) -> FeedSlot:
         """By the first."""
         feed = self.one.open(digest, b"meta", size, now)
         assert feed is not None
@@ -127,7 +127,7 @@ def test_what_somebody_else_wrote_there(at: int) -> None:
     feed.add(b"x")
 
 
-def long() -> tuple[Feed, Feed]:
+def long() -> tuple[FeedSlot, FeedSlot]:
     """A feed whose size nobody knows, and somebody who reads it."""
     view = memoryview(bytearray(80 * 1024))
     one, two = (Feeds(view, Stretch(0, len(view)), 1, FreeLock(), owner) for owner in (1, 2))

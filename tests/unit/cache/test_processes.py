@@ -12,7 +12,7 @@ from lbproxy.cache.area import Area
 from lbproxy.cache.interface import New
 from lbproxy.cache.layout import LEAST_MEMORY, Counter
 from lbproxy.cache.lock import RecordLock
-from lbproxy.cache.memory import Memory, begin_anew
+from lbproxy.cache.memory import MemoryParts, begin_anew
 from tests.unit.cache.world import SECRET, digest_of
 
 KEYS = 300
@@ -27,7 +27,7 @@ def content(key: int, version: int) -> tuple[bytes, bytes]:
 
 def area_of(fd: int) -> Area:
     """This process's."""
-    memory = Memory(mmap.mmap(fd, LEAST_MEMORY), 0, [0] * len(Counter))
+    memory = MemoryParts(mmap.mmap(fd, LEAST_MEMORY), 0, [0] * len(Counter))
     return Area(memory, RecordLock(fd), os.getpid(), lambda numbers: None)
 
 

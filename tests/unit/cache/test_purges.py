@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from lbproxy.cache.layout import RULE_SIZE, RULES, Stretch, Word
-from lbproxy.cache.purges import Purge, Rules, tag_of, url_of
+from lbproxy.cache.purges import Purge, PurgeRules, tag_of, url_of
 
 
-def rules() -> tuple[Rules, memoryview]:
+def rules() -> tuple[PurgeRules, memoryview]:
     """None yet, and the words of the header."""
     words = memoryview(bytearray(512)).cast("Q")
-    return Rules(memoryview(bytearray(RULES * RULE_SIZE)), words, Stretch(0, RULES * RULE_SIZE)), words
+    return PurgeRules(memoryview(bytearray(RULES * RULE_SIZE)), words, Stretch(0, RULES * RULE_SIZE)), words
 
 
 @pytest.mark.parametrize(("what", "text", "fits"), [

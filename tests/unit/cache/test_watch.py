@@ -9,12 +9,12 @@ import pytest
 from lbproxy.cache.keeper import Keeper
 from lbproxy.cache.layout import Counter
 from lbproxy.cache.purges import Purge
-from lbproxy.cache.watch import Held, Watch
+from lbproxy.cache.watch import CacheWatch, HeldEntry
 from tests.unit.cache.world import World, digest_of
 
 
-def held_in(world: World, name: str = "a") -> tuple[Watch, Held]:
-    watch = Watch(world.memory, world.counters)
+def held_in(world: World, name: str = "a") -> tuple[CacheWatch, HeldEntry]:
+    watch = CacheWatch(world.memory, world.counters)
     entry = world.area.get(digest_of(name))
     assert entry is not None
     held = watch.hold(digest_of(name), entry)

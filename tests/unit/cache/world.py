@@ -9,7 +9,7 @@ from hashlib import blake2b
 from lbproxy.cache.area import Area
 from lbproxy.cache.interface import New
 from lbproxy.cache.layout import LEAST_MEMORY, Counter
-from lbproxy.cache.memory import Memory, begin_anew
+from lbproxy.cache.memory import MemoryParts, begin_anew
 
 SECRET = bytes(range(16))
 
@@ -41,7 +41,7 @@ class World:
         begin_anew(self.buffer, disk, SECRET)
         self.lock = FreeLock()
         self.counters = memoryview(array("q", [0] * len(Counter)))
-        self.memory = Memory(self.buffer, disk, self.counters)
+        self.memory = MemoryParts(self.buffer, disk, self.counters)
         self.gone: list[int] = []
         self.area = Area(self.memory, self.lock, 1, self._on_gone)
 

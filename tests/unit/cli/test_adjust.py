@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 
 from lbproxy import cli
-from lbproxy.master.operator.requests import Answer, LogLevel, Request, Workers
+from lbproxy.master.operator.requests import Answer, LogLevelRequest, Request, WorkersRequest
 from tests.support.controlled import Controlled
 from tests.unit.cli.fake import Capture
 
 
 @pytest.mark.parametrize(("words", "request_", "told"), [
-    (["workers", "+1"], Workers(1), "one worker more: 3 (until the next reload)\n"),
-    (["workers", "-1"], Workers(-1), "one worker less: 3 (until the next reload)\n"),
-    (["log-level", "debug"], LogLevel("debug"), "the log level is debug (until the next reload)\n"),
+    (["workers", "+1"], WorkersRequest(1), "one worker more: 3 (until the next reload)\n"),
+    (["workers", "-1"], WorkersRequest(-1), "one worker less: 3 (until the next reload)\n"),
+    (["log-level", "debug"], LogLevelRequest("debug"), "the log level is debug (until the next reload)\n"),
 ])  # fmt: skip
 def test_orders(tmp_path: Path, capsys: Capture, words: list[str], request_: Request, told: str) -> None:
     """Before or behind the option that says whom."""

@@ -10,7 +10,7 @@ import pytest
 
 from lbproxy import cli
 from lbproxy.cli import backend
-from lbproxy.master.operator.requests import Answer, BackendSet, Request, Status
+from lbproxy.master.operator.requests import Answer, BackendRequest, Request, StatusRequest
 from tests.support.controlled import Controlled
 from tests.unit.cli.fake import Capture
 
@@ -18,10 +18,10 @@ NAME = "api/127.0.0.1:9001"
 
 
 @pytest.mark.parametrize(("words", "request_", "told"), [
-    (["drain", NAME], BackendSet(NAME, "drain", 0), f"{NAME} is drained: it gets no new requests"),
-    (["enable", NAME], BackendSet(NAME, "enable", 0), f"{NAME} is enabled"),
-    (["weight", NAME, "7"], BackendSet(NAME, "weight", 7), f"{NAME} has weight 7"),
-    (["weight", NAME, "0"], BackendSet(NAME, "weight", 0), f"{NAME} has weight 0"),
+    (["drain", NAME], BackendRequest(NAME, "drain", 0), f"{NAME} is drained: it gets no new requests"),
+    (["enable", NAME], BackendRequest(NAME, "enable", 0), f"{NAME} is enabled"),
+    (["weight", NAME, "7"], BackendRequest(NAME, "weight", 7), f"{NAME} has weight 7"),
+    (["weight", NAME, "0"], BackendRequest(NAME, "weight", 0), f"{NAME} has weight 0"),
 ])  # fmt: skip
 def test_orders(tmp_path: Path, capsys: Capture, words: list[str], request_: Request, told: str) -> None:
     """Each is sent as it was meant, and how long it lasts is told."""
@@ -32,7 +32,7 @@ def test_orders(tmp_path: Path, capsys: Capture, words: list[str], request_: Req
         assert capsys.readouterr() == (f"{told} (until the next reload)\n", "")
         assert cli.main(["backend", *words, *control, "--json"]) == 0
         assert json.loads(capsys.readouterr().out) == answer
-    assert [asked for asked in master.asked if asked != Status()] == [request_, request_]
+    assert [asked for asked in master.asked if asked != StatusRequest()] == [request_, request_]
 
 
 @pytest.mark.parametrize(("words", "warned"), [
@@ -44,7 +44,7 @@ def test_orders(tmp_path: Path, capsys: Capture, words: list[str], request_: Req
 def test_the_last_usable_one(tmp_path: Path, capsys: Capture, words: list[str], warned: bool) -> None:
     """Taking it out is allowed, and a warning."""
     pool = {"name": "api", "usable": 0, "backends": [{"name": "127.0.0.1:9001"}]}
-    with Controlled(tmp_path / "c", lambda request: {"ok": True, "pools": [pool]} if request == Status() else {"ok": True}):
+    with Controlled(tmp_path / "c", lambda request: {"ok": True, "pools": [pool]} if request == StatusRequest() else {"ok": True}):
         assert cli.main(["backend", *words, "--control", str(tmp_path / "c")]) == 0
     assert ("no usable backend is left in pool api" in capsys.readouterr().err) is warned
 
@@ -80,7 +80,7 @@ def emptying(*left: tuple[int, int]) -> Callable[[Request], Answer]:
     looks = list(left)
 
     def answer(request: Request) -> Answer:
-        if not isinstance(request, Status):
+        if not isinstance(request, StatusRequest):
             return {"ok": True, "note": "kept over reloads"}
         in_flight, queued = looks.pop(0) if len(looks) > 1 else looks[0]
         others = {"name": "127.0.0.1:9001", "in_flight": 99, "queued": 99}

@@ -9,7 +9,7 @@ import pytest
 from lbproxy.cli.cache import _row, _understood
 from lbproxy.http.caching.lifetime import Lifetime
 from lbproxy.http.caching.stored import StoredAnswer
-from lbproxy.http.caching.storing import Kept
+from lbproxy.http.caching.storing import StorableAnswer
 
 NOW = 5_000.0
 """Monotonic: since the machine began, and never since 1970."""
@@ -23,7 +23,7 @@ def entry(meta: bytes) -> dict[str, Any]:
 @pytest.mark.parametrize(("fresh", "says"), [(60.0, "for 60s"), (-3.0, "until 3s ago")])
 def test_how_long_an_answer_lasts(fresh: float, says: str) -> None:
     """By the clock of workers."""
-    kept = Kept(Lifetime(NOW - 40.0, NOW + fresh, NOW + fresh + 10.0, NOW + fresh + 600.0), (), True, False)
+    kept = StorableAnswer(Lifetime(NOW - 40.0, NOW + fresh, NOW + fresh + 10.0, NOW + fresh + 600.0), (), True, False)
     told = _understood(entry(StoredAnswer(kept, HEAD).written()), NOW)
     assert (told["age"], told["head"]) == (40, HEAD.decode())
     assert told["lasts"] == {"fresh": fresh, "stale_while_revalidate": fresh + 10.0, "stale_if_error": fresh + 600.0}

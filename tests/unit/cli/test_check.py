@@ -13,7 +13,7 @@ from lbproxy import cli
 from lbproxy.config.load import load_text
 from lbproxy.config.model import Address
 from lbproxy.errors import Unresolved
-from lbproxy.names.answer import Answer
+from lbproxy.names.answer import NameAnswer
 from tests.unit.cli.fake import Capture
 from tests.unit.config.text import LEAST
 from tests.unit.tls.files import pair
@@ -63,10 +63,10 @@ def test_check_resolves_names(file: Path, capsys: Capture, monkeypatch: pytest.M
     """Together with what is wrong about certificates, in file order; addresses are asked nobody about."""
     asked = []
 
-    def lookup(host: str, resolvers: object) -> Answer:
+    def lookup(host: str, resolvers: object) -> NameAnswer:
         asked.append(host)
         if host == "known.internal":
-            return Answer(("10.0.0.1",), 60.0)
+            return NameAnswer(("10.0.0.1",), 60.0)
         raise Unresolved("no such name")
 
     monkeypatch.setattr("lbproxy.names.lookup.lookup", lookup)

@@ -20,7 +20,7 @@ import pytest
 from lbproxy.cli import reach
 from lbproxy.cli.reach import Instance, NobodyThere, Presence, Unreachable, ask, instance, living_pid
 from lbproxy.errors import StartError
-from lbproxy.master.operator.requests import Status, Stop
+from lbproxy.master.operator.requests import StatusRequest, StopRequest
 from lbproxy.master.system.pidfile import PidFile
 from lbproxy.master.system.socketfile import SocketFile
 from tests.support.controlled import Controlled
@@ -52,7 +52,7 @@ def test_a_file_that_names_no_socket(tmp_path: Path, text: str) -> None:
     file = tmp_path / "a.toml"
     file.write_text(text)
     with pytest.raises(NobodyThere, match=r"names no control socket: add this line to its \[proxy\]") as error:
-        ask(instance(named(file)), Status())
+        ask(instance(named(file)), StatusRequest())
     assert 'control = "/run/lbproxy/control.sock"' in str(error.value)
 
 
@@ -104,10 +104,10 @@ def test_a_question_and_its_answer(tmp_path: Path) -> None:
     """Large ones too, and the master's pid comes along."""
     big = "x" * 2_000_000
     with Controlled(tmp_path / "c", lambda request: {"ok": True, "asked": str(request), "big": big}) as master:
-        answer, pid = ask(at(tmp_path / "c"), Stop(False))
-    assert answer == {"ok": True, "asked": "Stop(now=False)", "big": big}
+        answer, pid = ask(at(tmp_path / "c"), StopRequest(False))
+    assert answer == {"ok": True, "asked": "StopRequest(now=False)", "big": big}
     assert pid == os.getpid()
-    assert master.asked == [Stop(False)]
+    assert master.asked == [StopRequest(False)]
 
 
 def test_nobody_there(tmp_path: Path) -> None:
@@ -117,9 +117,9 @@ def test_nobody_there(tmp_path: Path) -> None:
         stale.bind(str(tmp_path / "stale"))
     for name in ("none", "stale", "file/c"):
         with pytest.raises(NobodyThere, match=f"no lbproxy is running with {tmp_path / name}$"):
-            ask(at(tmp_path / name), Status())
+            ask(at(tmp_path / name), StatusRequest())
     with pytest.raises(NobodyThere, match=r"no lbproxy is running with a.toml \(nobody listens on its control socket /c\)"):
-        ask(Instance("a.toml", Path("/c"), None), Status())
+        ask(Instance("a.toml", Path("/c"), None), StatusRequest())
 
 
 def test_a_master_that_is_just_coming(tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_a_master_that_is_just_coming(tmp_path: Path) -> None:
     held = PidFile(tmp_path / "p")
     answers: list[dict[str, object]] = []
     where = Instance("a.toml", tmp_path / "c", tmp_path / "p")
-    asking = threading.Thread(target=lambda: answers.append(ask(where, Status()).answer))
+    asking = threading.Thread(target=lambda: answers.append(ask(where, StatusRequest()).answer))
     asking.start()
     with Controlled(tmp_path / "c", lambda _: {"ok": True}):
         asking.join(60)
@@ -140,10 +140,10 @@ def test_somebody_there_but_not_on_the_socket(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(reach, "ARRIVAL", 0.0)
     held = PidFile(tmp_path / "p")
     with pytest.raises(NobodyThere, match=f"lbproxy runs as pid {os.getpid()}, says .*, but does not listen on {tmp_path}/c: "):
-        ask(Instance("a.toml", tmp_path / "c", tmp_path / "p"), Status())
+        ask(Instance("a.toml", tmp_path / "c", tmp_path / "p"), StatusRequest())
     held.release()
     with pytest.raises(NobodyThere, match="no lbproxy is running"):
-        ask(Instance("a.toml", tmp_path / "c", tmp_path / "p"), Status())
+        ask(Instance("a.toml", tmp_path / "c", tmp_path / "p"), StatusRequest())
 
 
 @contextmanager
@@ -184,7 +184,7 @@ def answering(path: Path, answer: bytes | None, *, read: bool = True) -> Iterato
 def test_somebody_else_there(tmp_path: Path, answer: bytes | None, told: str) -> None:
     """Or a master of another kind, or one that hangs."""
     with answering(tmp_path / "c", answer), pytest.raises(Unreachable, match=told) as error:
-        ask(at(tmp_path / "c"), Status(), 0.2 if answer is None else 10)
+        ask(at(tmp_path / "c"), StatusRequest(), 0.2 if answer is None else 10)
     assert not isinstance(error.value, NobodyThere)
     assert f"pid {os.getpid()}" in str(error.value)
 
@@ -192,7 +192,7 @@ def test_somebody_else_there(tmp_path: Path, answer: bytes | None, told: str) ->
 def test_an_answer_before_the_question(tmp_path: Path) -> None:
     """Who is refused for what it is may be told so without being heard."""
     with answering(tmp_path / "c", b'{"ok": false, "error": "no"}\n', read=False):
-        assert ask(at(tmp_path / "c"), Status()).answer == {"ok": False, "error": "no"}
+        assert ask(at(tmp_path / "c"), StatusRequest()).answer == {"ok": False, "error": "no"}
 
 
 def test_a_master_that_accepts_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,7 +203,7 @@ def test_a_master_that_accepts_nobody(tmp_path: Path, monkeypatch: pytest.Monkey
     for caller in callers:
         caller.connect(str(tmp_path / "c"))
     with pytest.raises(Unreachable, match="too busy to be asked, or stopped"):
-        ask(at(tmp_path / "c"), Status())
+        ask(at(tmp_path / "c"), StatusRequest())
     for caller in callers:
         caller.close()
     stuck.release()
@@ -215,7 +215,7 @@ def test_a_socket_of_another_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr("socket.socket.connect", forbidden)
     with pytest.raises(Unreachable, match="not yours to use: be root, or the user that started lbproxy"):
-        ask(at(tmp_path / "c"), Status())
+        ask(at(tmp_path / "c"), StatusRequest())
 
 
 def test_unreachable_is_an_error_that_ends_a_verb() -> None:
@@ -295,7 +295,7 @@ def test_an_answer_of_a_strangers_is_none() -> None:
     os.close(theirs)
     assert os.read(ours, 1) == b"x"
     with pytest.raises(Unreachable, match="is uid 65534, neither root nor you"):
-        ask(at(path), Status())
+        ask(at(path), StatusRequest())
     os.waitpid(pid, 0)
     os.close(ours)
     made.cleanup()
@@ -316,7 +316,7 @@ def test_what_is_sent_is_a_line(tmp_path: Path) -> None:
         listening.listen()
         thread = threading.Thread(target=serve)
         thread.start()
-        ask(at(tmp_path / "c"), Stop(True))
+        ask(at(tmp_path / "c"), StopRequest(True))
         thread.join(60)
     assert heard[0].endswith(b"\n")
     assert json.loads(heard[0]) == {"command": "stop", "now": True}

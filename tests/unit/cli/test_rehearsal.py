@@ -111,7 +111,7 @@ def here(config: Config, directory: Path, unix: Address) -> Config:
         temp_dir=directory,
         state_dir=None,
     )
-    log = model.Log("debug", "json", config.log.access if config.log.access == "off" else "stdout")
+    log = model.LogConfig("debug", "json", config.log.access if config.log.access == "off" else "stdout")
     routes = tuple(replace(each, basic_auth=None, jwt=None, waf=None) for each in config.routes)
     taps = tuple(
         replace(

@@ -10,7 +10,7 @@ import pytest
 
 from lbproxy import cli
 from lbproxy.cli import reload
-from lbproxy.master.operator.requests import Reload
+from lbproxy.master.operator.requests import ReloadRequest
 from lbproxy.master.system.pidfile import PidFile
 from tests.support.controlled import Controlled
 from tests.unit.cli.fake import Capture
@@ -29,7 +29,7 @@ def test_success(tmp_path: Path, capsys: Capture) -> None:
     """Generation, time, pids, changes, and what has to wait for a restart."""
     with Controlled(tmp_path / "c", lambda _: DONE) as master:
         assert cli.main(["reload", "--control", str(tmp_path / "c")]) == 0
-    assert master.asked == [Reload()]
+    assert master.asked == [ReloadRequest()]
     assert capsys.readouterr() == (
         "generation 3 serves after 412 ms (pids 71, 72)\n"
         "  + backend api/127.0.0.1:9001\n"

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from lbproxy import cli
-from lbproxy.master.operator.requests import Status
+from lbproxy.master.operator.requests import StatusRequest
 from tests.support.controlled import Controlled
 from tests.unit.cli.fake import Capture
 from tests.unit.cli.test_table import ANSWER
@@ -25,7 +25,7 @@ def test_for_people_and_for_programs(tmp_path: Path, capsys: Capture) -> None:
         assert err == ""
         assert cli.main(["status", "-c", str(file), "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == ANSWER
-    assert master.asked == [Status(), Status()]
+    assert master.asked == [StatusRequest(), StatusRequest()]
 
 
 def test_the_pid_is_known_to_the_socket(tmp_path: Path, capsys: Capture) -> None:

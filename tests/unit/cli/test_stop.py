@@ -14,7 +14,7 @@ import pytest
 from lbproxy import cli
 from lbproxy.cli import stop
 from lbproxy.cli.reach import Instance, Presence
-from lbproxy.master.operator.requests import Answer, Request, Stop
+from lbproxy.master.operator.requests import Answer, Request, StopRequest
 from tests.support.controlled import Controlled
 from tests.unit.cli.fake import Capture
 
@@ -64,7 +64,7 @@ def test_it_waits_until_the_master_is_gone(tmp_path: Path, capsys: Capture, monk
 
     with Controlled(tmp_path / "c", answer) as master:
         assert cli.main(["stop", "--control", str(tmp_path / "c"), *(["--now"] if now else [])]) == 0
-    assert asked == [Stop(now)]
+    assert asked == [StopRequest(now)]
     assert capsys.readouterr().out.startswith("stopped: lbproxy, after ")
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from lbproxy.config.acme_names import file_of, folder_of, pairs, wanted, with_pairs
-from lbproxy.config.model import Acme, Address, Config, Listen, Pool, Process, Route
+from lbproxy.config.model import AcmeConfig, Address, Config, ListenConfig, PoolConfig, ProcessConfig, RouteConfig
 
 
 def config(*hosts: str | None, challenge: str = "http-01", names: tuple[str, ...] = (), state: Path | None = Path("/s")) -> Config:
-    routes = tuple(Route(host=host, pool="app") for host in hosts)
-    acme = Acme(True, challenge=challenge, names=names)
-    listen = (Listen(Address("::", 443), acme=True), Listen(Address("::", 80)))
-    return Config("", listen, routes, (Pool("app", ()),), Process(state_dir=state), acme=acme)
+    routes = tuple(RouteConfig(host=host, pool="app") for host in hosts)
+    acme = AcmeConfig(True, challenge=challenge, names=names)
+    listen = (ListenConfig(Address("::", 443), acme=True), ListenConfig(Address("::", 80)))
+    return Config("", listen, routes, (PoolConfig("app", ()),), ProcessConfig(state_dir=state), acme=acme)
 
 
 def test_of_routes_and_of_its_own() -> None:

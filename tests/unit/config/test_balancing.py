@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from lbproxy.config.model import Hash, Pool, Sticky
+from lbproxy.config.model import Hash, PoolConfig, StickyConfig
 from tests.unit.config.text import LEAST, complaint, read
 
 
-def pool(text: str) -> Pool:
+def pool(text: str) -> PoolConfig:
     return read(f"{LEAST}{text}").pools[0]
 
 
@@ -35,9 +35,9 @@ def test_hash(hash_on: str, expected: Hash) -> None:
 
 def test_sticky() -> None:
     """On when the table is there."""
-    assert pool("sticky = {}").sticky == Sticky()
+    assert pool("sticky = {}").sticky == StickyConfig()
     full = 'sticky = { cookie = "SRV", same_site = "none", max_age = "1d" }'
-    assert pool(full).sticky == Sticky("SRV", "none", 86400.0)
+    assert pool(full).sticky == StickyConfig("SRV", "none", 86400.0)
 
 
 def test_tiers() -> None:

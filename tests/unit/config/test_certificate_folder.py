@@ -8,7 +8,7 @@ import pytest
 
 from lbproxy.config.certificate_folder import FolderContents, pairs_in
 from lbproxy.config.load import load_text
-from lbproxy.config.model import Certificate
+from lbproxy.config.model import CertificateConfig
 from lbproxy.errors import ConfigError
 
 
@@ -51,7 +51,7 @@ def test_halves_are_told(tmp_path: Path) -> None:
 
 def test_how_the_keys_are_kept_goes_for_all(tmp_path: Path) -> None:
     touch(tmp_path, "a.crt", "a.key")
-    assert pairs_in(tmp_path, "any").pairs == (Certificate(tmp_path / "a.crt", tmp_path / "a.key", "any"),)
+    assert pairs_in(tmp_path, "any").pairs == (CertificateConfig(tmp_path / "a.crt", tmp_path / "a.key", "any"),)
 
 
 LEAST = '[[route]]\npool = "a"\n[pool.a]\nbackends = ["127.0.0.1:1"]\n'
@@ -63,7 +63,7 @@ def test_a_listener_names_one(tmp_path: Path) -> None:
     text = '[[listen]]\naddress = ":1"\ncertificates = "certs/"\nkey_mode = "any"\ntls = { unknown_name = "refuse" }\n' + LEAST
     listen = load_text(text, "", tmp_path).listen[0]
     assert listen.folder == tmp_path / "certs"
-    assert listen.pairs == (Certificate(tmp_path / "certs/a.crt", tmp_path / "certs/a.key", "any"),)
+    assert listen.pairs == (CertificateConfig(tmp_path / "certs/a.crt", tmp_path / "certs/a.key", "any"),)
     assert listen.left_out == (f"{tmp_path / 'certs/b.crt'} has no key beside it",)
     assert listen.secure
     assert listen.speaks == ("h2", "http/1.1")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lbproxy.config import certificate_patterns as patterns
-from lbproxy.config.units import Parse, Refused
+from lbproxy.config.units import Parse, ValueRefused
 
 
 @pytest.mark.parametrize(("parse", "written", "read"), [
@@ -29,5 +29,5 @@ def test_read(parse: Parse[str], written: str, read: str) -> None:
     (patterns.spiffe_id, "spiffe://a.test/**/x"), (patterns.spiffe_id, 7),
 ])  # fmt: skip
 def test_refused(parse: Parse[str], written: object) -> None:
-    with pytest.raises(Refused):
+    with pytest.raises(ValueRefused):
         parse(written)

@@ -6,7 +6,16 @@ import pytest
 
 from lbproxy.config.edits import HIDDEN, Edit, edits, told
 from lbproxy.config.key import shape_of
-from lbproxy.config.model import HeaderRules, Headers, NearTimeouts, Pool, Refuse, Route, RouteFilters, Sticky
+from lbproxy.config.model import (
+    HeaderRulesConfig,
+    HeadersConfig,
+    NearTimeoutsConfig,
+    PoolConfig,
+    RefuseConfig,
+    RouteConfig,
+    RouteFiltersConfig,
+    StickyConfig,
+)
 
 
 @pytest.mark.parametrize(("old", "new", "expected"), [
@@ -23,14 +32,14 @@ def test_words_lists_and_tables(old: object, new: object, expected: list[Edit]) 
 
 def test_keys_of_parts_and_tables() -> None:
     """Keys first, then the tables inside; those of parts are the table's own; a list of tables has a line for each."""
-    old = Route("a")
-    new = Route(
+    old = RouteConfig("a")
+    new = RouteConfig(
         "b",
-        headers=Headers(HeaderRules(set=(("A", "x"),), remove=("B",))),
-        filters=RouteFilters(methods=("GET",), refuse=(Refuse("bots", header="User-Agent", value="*bot*"),)),
-        timeouts=NearTimeouts(connect=1.5),
+        headers=HeadersConfig(HeaderRulesConfig(set=(("A", "x"),), remove=("B",))),
+        filters=RouteFiltersConfig(methods=("GET",), refuse=(RefuseConfig("bots", header="User-Agent", value="*bot*"),)),
+        timeouts=NearTimeoutsConfig(connect=1.5),
     )
-    assert [(edit.key, edit.old, edit.new) for edit in edits(old, new, shape_of(Route))] == [
+    assert [(edit.key, edit.old, edit.new) for edit in edits(old, new, shape_of(RouteConfig))] == [
         ("pool", "a", "b"),
         ("methods", None, "GET"),
         ("request_headers.set.A", None, HIDDEN),
@@ -42,5 +51,5 @@ def test_keys_of_parts_and_tables() -> None:
 
 def test_tables_that_come_and_go() -> None:
     """On or off, and what in them is no default."""
-    old, new = Pool("p", ()), Pool("p", (), sticky=Sticky("c"))
-    assert list(edits(old, new, shape_of(Pool))) == [Edit("sticky", "off", "on"), Edit("sticky.cookie", "lbproxy", "c")]
+    old, new = PoolConfig("p", ()), PoolConfig("p", (), sticky=StickyConfig("c"))
+    assert list(edits(old, new, shape_of(PoolConfig))) == [Edit("sticky", "off", "on"), Edit("sticky.cookie", "lbproxy", "c")]

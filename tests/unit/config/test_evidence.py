@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lbproxy.config.model import Outlier
+from lbproxy.config.model import OutlierConfig
 from tests.unit.config.text import LEAST, complaint, read
 
 
@@ -27,7 +27,7 @@ def test_all_keys() -> None:
     share = 30
     """
     pool = read(LEAST + text.replace("    ", "")).pools[0]
-    assert pool.outlier == Outlier(False, 7, 60, 50, 20.0, 60.0, 600.0, 30)
+    assert pool.outlier == OutlierConfig(False, 7, 60, 50, 20.0, 60.0, 600.0, 30)
     assert (pool.fail_open, pool.slow_start) == (0, 30.0)
     assert (pool.retries, pool.retry_budget, pool.retry_on) == (4, 50, ("connect", "timeout"))
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lbproxy.config.kinds import DURATION_PATTERN, SIZE_PATTERN, Kind, Place, ceiling, choice, duration, size, whole
-from lbproxy.config.units import Refused, parse_duration, parse_size
+from lbproxy.config.units import ValueRefused, parse_duration, parse_size
 
 
 def read(kind: Kind[Any], value: object) -> tuple[Any, list[str]]:
@@ -38,7 +38,7 @@ def test_durations_by_schema_and_by_reader(text: str) -> None:
     try:
         parse_duration(text)
         taken = True
-    except Refused:
+    except ValueRefused:
         taken = False
     assert bool(re.search(DURATION_PATTERN, text)) is taken or text.endswith("\n")
 
@@ -49,6 +49,6 @@ def test_sizes_by_schema_and_by_reader(text: str) -> None:
     try:
         parse_size(text)
         taken = True
-    except Refused:
+    except ValueRefused:
         taken = False
     assert bool(re.search(SIZE_PATTERN, text)) is taken or text.endswith("\n")

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from lbproxy.balance.endpoints import unplaced
 from lbproxy.config.edits import Edit
-from lbproxy.config.model import Config, Listen, Pool, Process
-from lbproxy.config.plan import NOTHING, ONLY_BY_RESTART, Change, How, Plan, as_json, effective, lines, plan
+from lbproxy.config.model import Config, ListenConfig, PoolConfig, ProcessConfig
+from lbproxy.config.plan import NOTHING, ONLY_BY_RESTART, How, PartChange, Plan, as_json, effective, lines, plan
 from tests.unit.config.alike import alike
 from tests.unit.config.text import LEAST, read, without_lines
 
@@ -243,7 +243,7 @@ def test_settings_for_the_next_start() -> None:
         "! proxy.control: not set -> /run/c.sock (needs a restart: the master keeps its control socket for its life)",
     ]
     became = effective(old, new)
-    assert became == replace(new, proxy=Process(workers=2, user="www", pid_file=Path("/run/a.pid")))
+    assert became == replace(new, proxy=ProcessConfig(workers=2, user="www", pid_file=Path("/run/a.pid")))
     assert plan(old, became).restart == ()
     assert plan(became, new) == Plan((), found.restart)
 
@@ -286,10 +286,10 @@ def test_nothing_is_said_only_of_equals(old: Config, new: Config) -> None:
 def canonical(config: Config) -> Config:
     """Without what means nothing: lines, orders, the same thing twice."""
 
-    def by_name(pool: Pool) -> Pool:
+    def by_name(pool: PoolConfig) -> PoolConfig:
         return replace(pool, backends=tuple(sorted(pool.backends, key=lambda backend: backend.address)))
 
-    def once(listen: Listen) -> Listen:
+    def once(listen: ListenConfig) -> ListenConfig:
         last = {pair.cert: pair for pair in listen.certificates}
         return replace(listen, certificates=tuple(last.values()))
 
@@ -335,11 +335,11 @@ def test_back_again_is_the_mirror_image(old: Config, new: Config, renewed: bool)
 MIRRORED: dict[How, How] = {"added": "removed", "removed": "added", "changed": "changed"}
 
 
-def mirrored(change: Change) -> Change:
+def mirrored(change: PartChange) -> PartChange:
     return change._replace(how=MIRRORED[change.how], edits=tuple(Edit(key, new, old) for key, old, new in change.edits))
 
 
-def comparable(changes: Iterable[Change]) -> Counter[tuple[object, ...]]:
+def comparable(changes: Iterable[PartChange]) -> Counter[tuple[object, ...]]:
     """In no order, neither of changes nor of the keys of one."""
     return Counter((change.kind, change.name, change.how, frozenset(change.edits), frozenset(change.notes)) for change in changes)
 

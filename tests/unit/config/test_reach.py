@@ -8,15 +8,15 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from lbproxy.config.model import Match, Route
+from lbproxy.config.model import MatchConfig, RouteConfig
 from lbproxy.config.reach import MOST_COMPARED, begin, covers, never_reached
 from lbproxy.http.message import RequestHead
 from lbproxy.proxy.router import Router
 from tests.unit.http.heads import asking
 
 
-def route(path: str = "/", host: str | None = None, **match: object) -> Route:
-    return Route("app", host, path, match=Match(**match))  # type: ignore[arg-type]
+def route(path: str = "/", host: str | None = None, **match: object) -> RouteConfig:
+    return RouteConfig("app", host, path, match=MatchConfig(**match))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("earlier", "later", "wanted"), [
@@ -39,7 +39,7 @@ def route(path: str = "/", host: str | None = None, **match: object) -> Route:
     (route(query=(("A", ("1",)),)), route(query=(("a", ("1",)),)), False),
     (route(query=(("a", ("X",)),)), route(query=(("a", ("x",)),)), False),
 ])  # fmt: skip
-def test_covers(earlier: Route, later: Route, wanted: bool) -> None:
+def test_covers(earlier: RouteConfig, later: RouteConfig, wanted: bool) -> None:
     """Host, path, methods, fields and query, each as narrow or narrower."""
     assert covers(earlier, later) is wanted
     assert bool(list(never_reached([earlier, later]))) is wanted
@@ -77,7 +77,7 @@ REQUESTS: list[RequestHead] = [
 
 @given(st.lists(ROUTES, min_size=2, max_size=5))
 @example([route("/", glob="/a/*"), route("/ab", glob="/a/*")])
-def test_a_complaint_is_never_wrong(routes: list[Route]) -> None:
+def test_a_complaint_is_never_wrong(routes: list[RouteConfig]) -> None:
     """No request gets to a route that is told not to be reached; and what is told is what single routes cover."""
     told = [later for later, _ in never_reached(routes)]
     router = Router([(each, index) for index, each in enumerate(routes)])

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lbproxy.config import route_values as values
-from lbproxy.config.units import Refused
+from lbproxy.config.units import ValueRefused
 from lbproxy.http.redirect import RedirectTarget, Values
 
 
-def refused(parse: Callable[[object], object], value: object) -> Refused:
-    with pytest.raises(Refused) as caught:
+def refused(parse: Callable[[object], object], value: object) -> ValueRefused:
+    with pytest.raises(ValueRefused) as caught:
         parse(value)
     return caught.value
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 
 from lbproxy.config.locate import Lines
-from lbproxy.config.parts import Merged, Part
+from lbproxy.config.parts import ConfigPart, Merged
 from lbproxy.config.tables import Report, Table, dotted
 from lbproxy.config.values import text, whole
 
@@ -20,7 +20,7 @@ inner = 5
 
 
 def thing() -> Table:
-    report = Report("f.toml", Merged(Part("f.toml", Lines(TEXT), {}), []))
+    report = Report("f.toml", Merged(ConfigPart("f.toml", Lines(TEXT), {}), []))
     root = Table(report, (), tomllib.loads(TEXT))
     (item,) = root.items("thing", "a list of tables")
     return root.child(item.path, item.value, "[[thing]]")

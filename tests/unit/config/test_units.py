@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from lbproxy.config import units
 from lbproxy.config.model import Address
-from lbproxy.config.units import Refused
+from lbproxy.config.units import ValueRefused
 
 
 @pytest.mark.parametrize(("text", "seconds"), [
@@ -29,7 +29,7 @@ def test_durations_read(text: object, seconds: float) -> None:
 ])  # fmt: skip
 def test_durations_refused(value: object, hint: str) -> None:
     """A number without unit gets the unit suggested; anything else is refused plainly."""
-    with pytest.raises(Refused, match="wanted a duration such as") as refused:
+    with pytest.raises(ValueRefused, match="wanted a duration such as") as refused:
         units.parse_duration(value)
     assert refused.value.hint == hint
 
@@ -68,7 +68,7 @@ def test_sizes_read(text: object, size: int) -> None:
 ])  # fmt: skip
 def test_sizes_refused(value: object, hint: str) -> None:
     """The half-written unit of other proxies is answered with the two it could mean."""
-    with pytest.raises(Refused, match="wanted a size such as") as refused:
+    with pytest.raises(ValueRefused, match="wanted a size such as") as refused:
         units.parse_size(value)
     assert refused.value.hint == hint
 
@@ -105,7 +105,7 @@ def test_listen_addresses_read(text: str, address: Address) -> None:
 ])  # fmt: skip
 def test_listen_addresses_refused(value: object, message: str, hint: str) -> None:
     """Each with what the writer probably meant."""
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(ValueRefused) as refused:
         units.parse_listen_address(value)
     assert message in str(refused.value)
     assert refused.value.hint == hint
@@ -137,7 +137,7 @@ def test_international_names(name: str, spelled: str) -> None:
 ])  # fmt: skip
 def test_international_names_refused(name: str, hint: str) -> None:
     """With the spelling that is taken as it stands, where there is one."""
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(ValueRefused) as refused:
         units.parse_name(name)
     assert refused.value.hint == hint
 
@@ -147,7 +147,7 @@ def test_whatever_is_written_as_a_name(text: str) -> None:
     """It is refused, or a name that stays what it is."""
     try:
         name = units.parse_name(text)
-    except Refused:
+    except ValueRefused:
         return
     assert units.parse_name(name) == name
 
@@ -157,13 +157,13 @@ def test_whatever_is_written_as_a_name(text: str) -> None:
 )
 def test_backend_addresses_refused(text: str) -> None:
     """What is neither an address nor a name."""
-    with pytest.raises(Refused):
+    with pytest.raises(ValueRefused):
         units.parse_backend_address(text)
 
 
 def test_backends_need_a_host_unless_one_is_implied() -> None:
     """ ":9000" says nothing in a file; on the command line of `quick` it is this machine."""
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(ValueRefused) as refused:
         units.parse_backend_address(":9000")
     assert refused.value.hint == 'say the host, e.g. "127.0.0.1:9000"'
     assert units.parse_backend_address(":9000", "127.0.0.1") == Address("127.0.0.1", 9000)
@@ -197,7 +197,7 @@ def test_unix_sockets_read(text: str, path: str) -> None:
 def test_unix_sockets_refused(text: str, said: str) -> None:
     """With what was wanted, or how it is written."""
     for parse in (units.parse_backend_address, units.parse_listen_address):
-        with pytest.raises(units.Refused) as caught:
+        with pytest.raises(units.ValueRefused) as caught:
             parse(text)
         assert said in f"{caught.value} {caught.value.hint}"
 
@@ -223,7 +223,7 @@ def test_name_servers_read(text: str, address: Address) -> None:
 @pytest.mark.parametrize("value", ["", "dns", "dns:53", "10.0.0.2:0", "10.0.0.2:65536", "https://10.0.0.2", 53, ["10.0.0.2"]])
 def test_name_servers_refused(value: object) -> None:
     """By name above all."""
-    with pytest.raises(Refused):
+    with pytest.raises(ValueRefused):
         units.parse_resolver(value)
 
 
@@ -231,11 +231,11 @@ def test_networks() -> None:
     """CIDR; a lone address is a network of one; an address inside a network is answered with the network."""
     assert units.parse_network("10.0.0.0/8") == ip_network("10.0.0.0/8")
     assert units.parse_network("::1") == ip_network("::1/128")
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(ValueRefused) as refused:
         units.parse_network("10.1.2.3/8")
     assert refused.value.hint == 'did you mean "10.0.0.0/8"?'
     for wrong in ("", "10", 10, "10.0.0.0/33", "example.com"):
-        with pytest.raises(Refused, match="wanted a network"):
+        with pytest.raises(ValueRefused, match="wanted a network"):
             units.parse_network(wrong)
 
 

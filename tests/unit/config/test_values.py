@@ -8,7 +8,7 @@ import pytest
 
 from lbproxy.balance.ledger import ROWS
 from lbproxy.config import values
-from lbproxy.config.units import Parse, Refused
+from lbproxy.config.units import Parse, ValueRefused
 
 BASE = Path("/base")
 
@@ -110,7 +110,7 @@ def test_accepted(parse: Parse[object], value: object, result: object) -> None:
 ])  # fmt: skip
 def test_refused(parse: Parse[object], value: object, hint: str) -> None:
     """Says what was wanted, and the way out where there is one."""
-    with pytest.raises(Refused, match="wanted ") as refused:
+    with pytest.raises(ValueRefused, match="wanted ") as refused:
         parse(value)
     assert refused.value.hint == hint
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from textwrap import dedent
 
 from lbproxy.config.load import load_text
-from lbproxy.config.model import Config, ListenTls
+from lbproxy.config.model import Config, ListenTlsConfig
 from lbproxy.errors import Complaint, ConfigError
 
 BASE = Path("/base")
@@ -49,7 +49,7 @@ def line_of(text: str, part: str) -> int:
     return next(number for number, line in enumerate(dedent(text).split("\n"), 1) if part in line)
 
 
-def _names_without_lines(tls: ListenTls) -> ListenTls:
+def _names_without_lines(tls: ListenTlsConfig) -> ListenTlsConfig:
     return replace(tls, names=tuple(replace(name, line=0) for name in tls.names))
 
 

@@ -120,7 +120,7 @@ def new_ledger() -> Ledger:
     return Ledger(mmap.mmap(-1, SIZE))
 
 
-def resolved(pool: model.Pool, first_slot: int = 0) -> tuple[Backend, ...]:
+def resolved(pool: model.PoolConfig, first_slot: int = 0) -> tuple[Backend, ...]:
     """The pool's backends as the master would share them."""
     return tuple(
         Backend(
@@ -137,13 +137,15 @@ def resolved(pool: model.Pool, first_slot: int = 0) -> tuple[Backend, ...]:
     )
 
 
-def pool_of(name: str, *ports: int, health: model.Health, tls: model.PoolTls | None = None) -> model.Pool:
+def pool_of(name: str, *ports: int, health: model.HealthConfig, tls: model.PoolTlsConfig | None = None) -> model.PoolConfig:
     """A pool of backends on the loopback."""
-    return model.Pool(name, tuple(model.Backend(model.Address("127.0.0.1", port)) for port in ports), health=health, tls=tls)
+    return model.PoolConfig(
+        name, tuple(model.BackendConfig(model.Address("127.0.0.1", port)) for port in ports), health=health, tls=tls
+    )
 
 
 def handover(
-    *pools: model.Pool,
+    *pools: model.PoolConfig,
     ledger: Ledger,
     pipe: socket.socket,
     metrics: socket.socket | None = None,

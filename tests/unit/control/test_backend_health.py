@@ -6,29 +6,29 @@ import time
 
 import pytest
 
-from lbproxy.balance.ledger import Health, SlotState, state_at
+from lbproxy.balance.ledger import HealthState, SlotState, state_at
 from lbproxy.control.backend_health import BackendHealth
-from lbproxy.health.outcome import PASSED, Finding, Outcome
+from lbproxy.health.outcome import PASSED, ProbeFinding, ProbeOutcome
 from lbproxy.health.outlier import OutlierState
 from lbproxy.health.rise_and_fall import CheckState
 from tests.unit.control.backends import new_ledger
 
-REFUSED = Finding(Outcome.REFUSED)
+REFUSED = ProbeFinding(ProbeOutcome.REFUSED)
 
 
 @pytest.mark.parametrize(
     ("verdict", "state", "health"),
     [
-        (CheckState.UNKNOWN, OutlierState.FIT, Health.UNKNOWN),
-        (CheckState.UNKNOWN, OutlierState.EJECTED, Health.EJECTED),
-        (CheckState.UP, OutlierState.FIT, Health.UP),
-        (CheckState.UP, OutlierState.EJECTED, Health.EJECTED),
-        (CheckState.UP, OutlierState.TRIAL, Health.TRIAL),
-        (CheckState.DOWN, OutlierState.FIT, Health.DOWN),
-        (CheckState.DOWN, OutlierState.EJECTED, Health.DOWN),
+        (CheckState.UNKNOWN, OutlierState.FIT, HealthState.UNKNOWN),
+        (CheckState.UNKNOWN, OutlierState.EJECTED, HealthState.EJECTED),
+        (CheckState.UP, OutlierState.FIT, HealthState.UP),
+        (CheckState.UP, OutlierState.EJECTED, HealthState.EJECTED),
+        (CheckState.UP, OutlierState.TRIAL, HealthState.TRIAL),
+        (CheckState.DOWN, OutlierState.FIT, HealthState.DOWN),
+        (CheckState.DOWN, OutlierState.EJECTED, HealthState.DOWN),
     ],
 )
-def test_table(verdict: CheckState, state: OutlierState, health: Health) -> None:
+def test_table(verdict: CheckState, state: OutlierState, health: HealthState) -> None:
     """In either order; and a process that takes over finds the same."""
     for checks_first in (True, False):
         ledger = new_ledger()
@@ -40,7 +40,7 @@ def test_table(verdict: CheckState, state: OutlierState, health: Health) -> None
                 backend.set_outlier_state(state, 77.5, 2)
         assert ledger.health(3) is health
         heir = BackendHealth(ledger, 3)
-        if health not in (Health.DOWN, Health.UNKNOWN):
+        if health not in (HealthState.DOWN, HealthState.UNKNOWN):
             assert (heir.check_state, heir.outlier_state) == (CheckState.UP, state)
         if state is not OutlierState.FIT:
             assert (heir.until, heir.ejections) == (77.5, 2)
@@ -50,7 +50,11 @@ def test_reachable() -> None:
     """Down by an answer, or not there at all."""
     ledger = new_ledger()
     health = BackendHealth(ledger, 0)
-    for finding, reachable in ((Finding(Outcome.BAD_STATUS, "503"), 1), (REFUSED, 0), (Finding(Outcome.RESPONSE_TIMEOUT), 0)):
+    for finding, reachable in (
+        (ProbeFinding(ProbeOutcome.BAD_STATUS, "503"), 1),
+        (REFUSED, 0),
+        (ProbeFinding(ProbeOutcome.RESPONSE_TIMEOUT), 0),
+    ):
         health.set_check_state(CheckState.DOWN, finding)
         assert ledger.cells[state_at(SlotState.REACHABLE, 0)] == reachable
 
@@ -60,37 +64,37 @@ def test_slow_start_after_an_outage_only() -> None:
     ledger = new_ledger()
     health = BackendHealth(ledger, 0, 30.0)
     health.set_check_state(CheckState.UP, PASSED)
-    assert ledger.health(0) is Health.UP
+    assert ledger.health(0) is HealthState.UP
     health.set_check_state(CheckState.DOWN, REFUSED)
     health.set_check_state(CheckState.UP, PASSED)
-    assert ledger.health(0) is Health.WARMING
+    assert ledger.health(0) is HealthState.WARMING
     share = state_at(SlotState.SHARE, 0)
     assert ledger.cells[share] == 10
     now = time.monotonic()
     health.warm(now + 15)
     assert 54 <= ledger.cells[share] <= 56
     heir = BackendHealth(ledger, 0, 30.0)
-    assert ledger.health(0) is Health.WARMING
+    assert ledger.health(0) is HealthState.WARMING
     heir.warm(now + 12)
-    assert ledger.health(0) is Health.WARMING
+    assert ledger.health(0) is HealthState.WARMING
     heir.warm(now + 31)
-    assert ledger.health(0) is Health.UP
+    assert ledger.health(0) is HealthState.UP
 
 
 def test_slow_start_of_a_newcomer_and_after_a_trial() -> None:
     """Who joins a pool that serves, and who was ejected."""
     ledger = new_ledger()
     BackendHealth(ledger, 0, 30.0, newcomer=True).set_check_state(CheckState.UP, PASSED)
-    assert ledger.health(0) is Health.WARMING
+    assert ledger.health(0) is HealthState.WARMING
     health = BackendHealth(ledger, 1, 30.0)
     health.set_check_state(CheckState.UP, PASSED)
     for state in (OutlierState.EJECTED, OutlierState.TRIAL, OutlierState.FIT):
         health.set_outlier_state(state, 0.0, 1)
-    assert ledger.health(1) is Health.WARMING
+    assert ledger.health(1) is HealthState.WARMING
     without = BackendHealth(ledger, 2)
     without.set_check_state(CheckState.DOWN, REFUSED)
     without.set_check_state(CheckState.UP, PASSED)
-    assert ledger.health(2) is Health.UP
+    assert ledger.health(2) is HealthState.UP
 
 
 def test_recovered() -> None:

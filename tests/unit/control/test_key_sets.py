@@ -17,9 +17,9 @@ from gevent.pool import Group
 from lbproxy.config import model
 from lbproxy.control.key_sets import KeySets
 from lbproxy.errors import Unresolved
-from lbproxy.http.tokens import Keys
+from lbproxy.http.tokens import TokenKeys
 from lbproxy.ipc.messages import KeySetState, KeysFetched, NewKeyAuthorities
-from lbproxy.names.answer import Answer, sift
+from lbproxy.names.answer import NameAnswer, sift
 from lbproxy.tls import key_servers
 from lbproxy.tls.keystore import KeyStore
 from tests.unit.control.backends import answering, handover, new_ledger
@@ -39,9 +39,9 @@ class Scene:
     def __init__(self, refresh: float = 3600.0, tls: ssl.SSLContext | None = None, ca: Path | None = None) -> None:
         self.server = answering(ok(SETS[0]), tls)
         url = f"{'http' if tls is None else 'https'}://idp.test:{self.server.port}/jwks"
-        keys = model.Jwt(jwks_url=url, jwks_refresh=refresh, jwks_timeout=60.0, jwks_ca=ca)
-        route = model.Route("app", jwt=keys)
-        pool = model.Pool("app", ())
+        keys = model.JwtConfig(jwks_url=url, jwks_refresh=refresh, jwks_timeout=60.0, jwks_ca=ca)
+        route = model.RouteConfig("app", jwt=keys)
+        pool = model.PoolConfig("app", ())
         given: Any = handover(pool, ledger=new_ledger(), pipe=None)  # type: ignore[arg-type]  # nobody speaks to the master
         given.config = model.Config("", (), (route,), (pool,))
         self.name = given.config.key_sets[0].name
@@ -50,7 +50,7 @@ class Scene:
                 held = key_servers.certificates(store, key_servers.take(ca, store))
             given.key_set_contexts = key_servers.contexts(given.config, {ca: held})
         self.told: list[KeysFetched | KeySetState] = []
-        self.names: Answer | Unresolved = sift(["127.0.0.1"], 30.0)
+        self.names: NameAnswer | Unresolved = sift(["127.0.0.1"], 30.0)
         self.group = Group()
         self.sets = KeySets(given, self.group, self.told.append, lambda host, resolvers: self.names)
 
@@ -82,7 +82,7 @@ def test_it_is_told_when_it_changes(scene: Scene) -> None:
     scene.sets.start()
     scene.wait(lambda: len(scene.server.seen) > 2)
     [first] = scene.fetched()
-    assert len(Keys.parse(first.encode())) == 2
+    assert len(TokenKeys.parse(first.encode())) == 2
     assert "chain" not in first
     assert "oct" not in first
     scene.says(ok(SETS[1]))

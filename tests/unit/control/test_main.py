@@ -12,7 +12,7 @@ import gevent
 import gevent.socket
 import pytest
 
-from lbproxy.balance.ledger import Health, SlotState, state_at
+from lbproxy.balance.ledger import HealthState, SlotState, state_at
 from lbproxy.config import model
 from lbproxy.control.main import run
 from lbproxy.ipc.handover import Handover
@@ -22,14 +22,14 @@ from tests.support.process import ROOT
 from tests.support.waiting import FOREVER, PATIENCE
 from tests.unit.control.backends import OK, answering, closed_port, handover, new_ledger, pool_of
 
-TCP = model.Health(type="tcp", interval=0.05, fast_interval=0.05, down_interval=0.05, timeout=1.0)
-OFF = model.Health(type="off")
+TCP = model.HealthConfig(type="tcp", interval=0.05, fast_interval=0.05, down_interval=0.05, timeout=1.0)
+OFF = model.HealthConfig(type="off")
 
 
 class Session:
     """A control process run in a greenlet, and the master's end of its pipe."""
 
-    def __init__(self, *pools: model.Pool, metrics: socket.socket | None = None) -> None:
+    def __init__(self, *pools: model.PoolConfig, metrics: socket.socket | None = None) -> None:
         mine, theirs = socket_pair()
         self.pipe = MasterPipe(mine)
         self.ledger = new_ledger()
@@ -60,7 +60,7 @@ class Session:
 
 
 @contextmanager
-def session(*pools: model.Pool, metrics: socket.socket | None = None) -> Iterator[Session]:
+def session(*pools: model.PoolConfig, metrics: socket.socket | None = None) -> Iterator[Session]:
     running = Session(*pools, metrics=metrics)
     try:
         yield running
@@ -72,12 +72,12 @@ def session(*pools: model.Pool, metrics: socket.socket | None = None) -> Iterato
 def test_ready_comes_before_the_first_probe_is_answered() -> None:
     """A pool whose backends hang does not delay the start."""
     with socket.create_server(("127.0.0.1", 0)) as hanging:
-        slow = pool_of("slow", hanging.getsockname()[1], health=model.Health(type="http", timeout=FOREVER))
+        slow = pool_of("slow", hanging.getsockname()[1], health=model.HealthConfig(type="http", timeout=FOREVER))
         with session(slow) as control:
             started = time.monotonic()
             assert control.hear(Ready) == [Ready(os.getpid())]
             assert time.monotonic() - started < PATIENCE
-            assert control.ledger.health(0) is Health.UNKNOWN
+            assert control.ledger.health(0) is HealthState.UNKNOWN
 
 
 def test_every_backend_is_judged_and_told() -> None:
@@ -93,13 +93,13 @@ def test_every_backend_is_judged_and_told() -> None:
                     HealthChanged("b", f"127.0.0.1:{dead}", "up", "health checks are off"),
                 ]
             )
-            assert [control.ledger.health(slot) for slot in range(3)] == [Health.UP, Health.DOWN, Health.UP]
+            assert [control.ledger.health(slot) for slot in range(3)] == [HealthState.UP, HealthState.DOWN, HealthState.UP]
 
 
 def test_known_health_survives_a_new_control_process() -> None:
     """Nothing becomes unknown, nothing is told twice."""
     with answering(OK) as backend, session(pool_of("a", backend.port, health=TCP)) as control:
-        control.ledger.cells[state_at(SlotState.HEALTH, 0)] = Health.UP
+        control.ledger.cells[state_at(SlotState.HEALTH, 0)] = HealthState.UP
         control.hear(Heartbeat)
         assert control.ledger.cells[state_at(SlotState.CHECKS, 0)] > 1
         assert [message for message in control.heard if isinstance(message, HealthChanged)] == []
@@ -188,13 +188,13 @@ def test_metrics_are_served_from_the_inherited_socket() -> None:
 FORKED = """
 import os, sys, time
 from lbproxy.config import model
-from lbproxy.balance.ledger import Health
+from lbproxy.balance.ledger import HealthState
 from lbproxy.ipc.pipe import MasterPipe, socket_pair
 from tests.unit.control.backends import closed_port, handover, new_ledger, pool_of
 
 mine, theirs = socket_pair()
 ledger = new_ledger()
-quick = model.Health(interval=0.05, fast_interval=0.05, down_interval=0.05)
+quick = model.HealthConfig(interval=0.05, fast_interval=0.05, down_interval=0.05)
 inheritance = handover(pool_of("a", closed_port(), health=quick), ledger=ledger, pipe=theirs)
 assert "gevent" not in sys.modules
 pid = os.fork()
@@ -207,7 +207,7 @@ theirs.close()
 pipe = MasterPipe(mine)
 deadline = time.monotonic() + 60
 kinds = []
-while ledger.health(0) is not Health.DOWN or "Heartbeat" not in kinds:
+while ledger.health(0) is not HealthState.DOWN or "Heartbeat" not in kinds:
     assert time.monotonic() < deadline, kinds
     kinds += [type(message).__name__ for message in pipe.receive() or []]
     time.sleep(0.01)

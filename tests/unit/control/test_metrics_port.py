@@ -12,15 +12,15 @@ import gevent
 import gevent.socket
 import pytest
 
-from lbproxy.balance.ledger import Health, Ledger, Scalar, SlotState, admin_cell, scalar_at, state_at
+from lbproxy.balance.ledger import HealthState, Ledger, Scalar, SlotState, admin_cell, scalar_at, state_at
 from lbproxy.config import model
 from lbproxy.control import metrics_port
-from lbproxy.control.metrics_port import PAGES, Answer, MetricsPort, ScrapeRequest, may_ask, parse
+from lbproxy.control.metrics_port import PAGES, MetricsAnswer, MetricsPort, ScrapeRequest, may_ask, parse
 from lbproxy.observe.metrics import Snapshot
 from tests.support.waiting import FOREVER, PATIENCE
 from tests.unit.control.backends import handover, new_ledger, pool_of
 
-OFF = model.Health(type="off")
+OFF = model.HealthConfig(type="off")
 
 
 class Monitor:
@@ -41,7 +41,7 @@ class Monitor:
         self.pipe.close()
         self._other.close()
 
-    def health(self, *states: Health) -> None:
+    def health(self, *states: HealthState) -> None:
         for slot, state in enumerate(states):
             self.ledger.cells[state_at(SlotState.HEALTH, slot)] = state
 
@@ -74,14 +74,14 @@ def monitor(monkeypatch: pytest.MonkeyPatch) -> Iterator[Monitor]:
 
 def test_livez(monitor: Monitor) -> None:
     """While the loop runs, whatever the backends do."""
-    monitor.health(Health.DOWN, Health.DOWN, Health.DOWN)
+    monitor.health(HealthState.DOWN, HealthState.DOWN, HealthState.DOWN)
     assert monitor.get("/livez")[::2] == (200, b"alive\n")
 
 
 def test_readyz_names_the_pools_without_a_usable_backend(monitor: Monitor) -> None:
     """Unknown is not ready, one up is enough, down or drained is not."""
     assert monitor.get("/readyz")[::2] == (503, b"pool api has no usable backend\npool web has no usable backend\n")
-    monitor.health(Health.DOWN, Health.UP, Health.UP)
+    monitor.health(HealthState.DOWN, HealthState.UP, HealthState.UP)
     assert monitor.get("/readyz")[::2] == (200, b"ready\n")
     monitor.ledger.cells[state_at(SlotState.ADMIN, 2)] = admin_cell(True, None)
     assert monitor.get("/readyz")[::2] == (503, b"pool web has no usable backend\n")
@@ -99,7 +99,7 @@ def test_metrics(monitor: Monitor) -> None:
 
 def test_status_json(monitor: Monitor) -> None:
     """A program's view."""
-    monitor.health(Health.UP, Health.DOWN, Health.UP)
+    monitor.health(HealthState.UP, HealthState.DOWN, HealthState.UP)
     status, headers, body = monitor.get("/status.json?pretty")
     told = json.loads(body)
     assert (status, headers["Content-Type"]) == (200, "application/json")
@@ -196,7 +196,7 @@ def test_who_only_holds_a_place_gives_way_at_once(monitor: Monitor, said: bytes,
         for _ in range(10):
             assert monitor.get("/livez")[0] == 200
         assert time.monotonic() - begun < PATIENCE
-        assert len(list(monitor.served._visitors.tasks())) <= model.Metrics().connections
+        assert len(list(monitor.served._visitors.tasks())) <= model.MetricsConfig().connections
     finally:
         for sock in idle:
             sock.close()
@@ -232,12 +232,12 @@ def test_whoever_asks_without_end_gets_a_tenth_of_the_process(monitor: Monitor, 
     """What is costly to make is given again for ten times as long."""
     asked = []
 
-    def slow(now: Snapshot) -> Answer:
+    def slow(now: Snapshot) -> MetricsAnswer:
         asked.append(now)
         begun = time.thread_time()
         while time.thread_time() - begun < 0.05:
             pass
-        return Answer(HTTPStatus.OK, metrics_port.TEXT, f"{len(asked)}\n")
+        return MetricsAnswer(HTTPStatus.OK, metrics_port.TEXT, f"{len(asked)}\n")
 
     monkeypatch.setitem(PAGES, "/metrics", slow)
     monkeypatch.setattr(metrics_port, "COSTLY", 0.005)

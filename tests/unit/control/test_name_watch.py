@@ -19,7 +19,7 @@ from lbproxy.errors import Unresolved
 from lbproxy.ipc.handover import Handover
 from lbproxy.ipc.messages import Resolved
 from lbproxy.names import pace
-from lbproxy.names.answer import MOST_ADDRESSES, Answer, sift
+from lbproxy.names.answer import MOST_ADDRESSES, NameAnswer, sift
 from tests.unit.control.backends import handover, new_ledger
 
 APP = model.Address("app.test", 80)
@@ -31,22 +31,22 @@ class Scene:
 
     def __init__(self) -> None:
         self.mine, self.theirs = socket.socketpair()
-        pool = model.Pool("app", (model.Backend(APP), model.Backend(model.Address("10.9.9.9", 80))))
+        pool = model.PoolConfig("app", (model.BackendConfig(APP), model.BackendConfig(model.Address("10.9.9.9", 80))))
         self.inheritance: Handover = handover(pool, ledger=new_ledger(), pipe=self.theirs)
-        self.inheritance.config = model.Config("", (), (), (pool,), proxy=model.Process(resolvers=(SERVER,)))
+        self.inheritance.config = model.Config("", (), (), (pool,), proxy=model.ProcessConfig(resolvers=(SERVER,)))
         self.inheritance.backends["app"] = endpoints.placed(
             endpoints.unplaced(self.inheritance.config, {"app.test": ("10.0.0.1",)}),
             {"app/app.test@10.0.0.1:80": 0, "app/10.9.9.9:80": 1, "app/": 2},
         )["app"]
-        self.answer: Answer | Unresolved | Exception = sift(["10.0.0.1"], 30.0)
+        self.answer: NameAnswer | Unresolved | Exception = sift(["10.0.0.1"], 30.0)
         self.asked: list[tuple[str, Sequence[model.Address], bool]] = []
         self.told: list[Resolved] = []
         self.group = Group()
         self.names = NameWatch(self.inheritance, self.group, self.told.append, self._lookup)
 
-    def _lookup(self, name: str, resolvers: Sequence[model.Address]) -> Answer | Unresolved:
+    def _lookup(self, name: str, resolvers: Sequence[model.Address]) -> NameAnswer | Unresolved:
         self.asked.append((name, resolvers, threading.current_thread() is threading.main_thread()))
-        if isinstance(self.answer, Answer | Unresolved):
+        if isinstance(self.answer, NameAnswer | Unresolved):
             return self.answer
         raise self.answer
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import gevent
 import pytest
 
-from lbproxy.balance.ledger import Health, PerSlot, SlotState, admin_cell, cell_at, state_at
+from lbproxy.balance.ledger import HealthState, PerSlot, SlotState, admin_cell, cell_at, state_at
 from lbproxy.config import model
 from lbproxy.control.backend_health import BackendHealth
 from lbproxy.control.outlier_watch import OutlierWatch, WatchedBackend
-from lbproxy.health.outcome import PASSED, Finding, Outcome
+from lbproxy.health.outcome import PASSED, ProbeFinding, ProbeOutcome
 from lbproxy.health.rise_and_fall import CheckState
 from lbproxy.ipc.messages import HealthChanged
 from tests.unit.control.backends import new_ledger, pool_of, resolved
@@ -18,13 +18,15 @@ from tests.unit.control.backends import new_ledger, pool_of, resolved
 class Scene:
     """Two backends that are up, two workers that count."""
 
-    def __init__(self, outlier: model.Outlier | None = None, slow_start: float = 0.0) -> None:
+    def __init__(self, outlier: model.OutlierConfig | None = None, slow_start: float = 0.0) -> None:
         self.ledger = new_ledger()
         for child in (0, 1):
             self.ledger.open_row(child)
         self.told: list[HealthChanged] = []
         self.hurried: list[int] = []
-        pool = model.Pool("app", pool_of("app", 81, 82, health=model.Health()).backends, outlier=outlier or model.Outlier())
+        pool = model.PoolConfig(
+            "app", pool_of("app", 81, 82, health=model.HealthConfig()).backends, outlier=outlier or model.OutlierConfig()
+        )
         self.evidence = OutlierWatch(self.ledger, self.told.append)
         self.healths: list[BackendHealth] = []
         watched = []
@@ -51,10 +53,10 @@ def test_failures_of_all_workers_are_one_row() -> None:
     scene.happen(1, 7, PerSlot.GATEWAY_ERRORS, 2)
     scene.evidence.look(100.1)
     assert [(told.backend, told.state) for told in scene.told] == [("127.0.0.1:81", "ejected")]
-    assert scene.ledger.health(7) is Health.EJECTED
+    assert scene.ledger.health(7) is HealthState.EJECTED
     assert scene.ledger.cells[state_at(SlotState.EJECTED_UNTIL_MS, 7)] == 130_100
     scene.evidence.look(131.0)
-    assert scene.ledger.health(7) is Health.TRIAL
+    assert scene.ledger.health(7) is HealthState.TRIAL
 
 
 def test_who_was_only_restarted_is_tried_at_once() -> None:
@@ -62,13 +64,13 @@ def test_who_was_only_restarted_is_tried_at_once() -> None:
     scene = Scene()
     scene.happen(0, 7, PerSlot.FAILURES, 5)
     scene.evidence.look(100.0)
-    for finding in (Finding(Outcome.REFUSED), PASSED):
+    for finding in (ProbeFinding(ProbeOutcome.REFUSED), PASSED):
         scene.healths[0].counted(finding)
     scene.evidence.look(101.0)
-    assert scene.ledger.health(7) is Health.EJECTED
+    assert scene.ledger.health(7) is HealthState.EJECTED
     scene.healths[0].counted(PASSED)
     scene.evidence.look(102.0)
-    assert scene.ledger.health(7) is Health.TRIAL
+    assert scene.ledger.health(7) is HealthState.TRIAL
 
 
 def test_what_clients_gave_up_is_neither_good_nor_bad() -> None:
@@ -78,7 +80,7 @@ def test_what_clients_gave_up_is_neither_good_nor_bad() -> None:
         scene.happen(0, 7, PerSlot.FAILURES)
         scene.happen(1, 7, PerSlot.GIVEN_UP, 3)
         scene.evidence.look(100.0 + look)
-    assert scene.ledger.health(7) is Health.EJECTED
+    assert scene.ledger.health(7) is HealthState.EJECTED
 
 
 def test_never_the_last_one() -> None:
@@ -87,15 +89,15 @@ def test_never_the_last_one() -> None:
     scene.ledger.cells[state_at(SlotState.ADMIN, 8)] = admin_cell(True, None)
     scene.happen(0, 7, PerSlot.FAILURES, 50)
     scene.evidence.look(100.0)
-    assert scene.ledger.health(7) is Health.UP
+    assert scene.ledger.health(7) is HealthState.UP
 
 
 def test_switched_off() -> None:
     """Checks are hurried all the same."""
-    scene = Scene(model.Outlier(enabled=False))
+    scene = Scene(model.OutlierConfig(enabled=False))
     scene.happen(0, 7, PerSlot.FAILURES, 50)
     scene.evidence.look(100.0)
-    assert scene.ledger.health(7) is Health.UP
+    assert scene.ledger.health(7) is HealthState.UP
     assert scene.hurried == [7]
 
 
@@ -157,12 +159,12 @@ def test_other_errors_are_looked_at_at_once_as_well() -> None:
         scene.evidence.glance(100.0 + number / 40)
     scene.happen(0, 7, PerSlot.SERVER_ERRORS, 20)
     scene.evidence.glance(100.075)
-    assert scene.ledger.health(7) is Health.EJECTED
+    assert scene.ledger.health(7) is HealthState.EJECTED
 
 
 def test_a_suspect_is_looked_at_whoever_answers() -> None:
     """All fail, so nobody is ejected; a moment later the other's answers are good, and no failure came since."""
-    scene = Scene(model.Outlier(consecutive=0))
+    scene = Scene(model.OutlierConfig(consecutive=0))
     for slot in (7, 8):
         scene.happen(0, slot, PerSlot.SERVER_ERRORS, 30)
     scene.evidence.glance(100.0)
@@ -178,10 +180,10 @@ def test_a_trial_is_over_at_the_reading_that_shows_it() -> None:
     scene.happen(0, 7, PerSlot.FAILURES, 5)
     scene.evidence.glance(100.0)
     scene.evidence.glance(131.0)
-    assert scene.ledger.health(7) is Health.TRIAL
+    assert scene.ledger.health(7) is HealthState.TRIAL
     scene.happen(0, 7, PerSlot.CONNECTS, 3)
     scene.evidence.glance(131.025)
-    assert scene.ledger.health(7) is Health.UP
+    assert scene.ledger.health(7) is HealthState.UP
 
 
 def test_a_worker_that_joins_between_two_readings_is_counted() -> None:
@@ -226,10 +228,10 @@ def test_backends_that_come_and_go_leave_the_others_evidence_as_it_is() -> None:
     scene.evidence.look(100.0)
     watched, *_ = scene.evidence._pools["app"]
     scene.happen(0, 9, PerSlot.FAILURES, 50)  # of whoever had the slot before
-    [backend] = resolved(pool_of("app", 83, health=model.Health()), 9)
+    [backend] = resolved(pool_of("app", 83, health=model.HealthConfig()), 9)
     newcomer = WatchedBackend(backend, BackendHealth(scene.ledger, 9), lambda: None)
     newcomer.health.set_check_state(CheckState.UP, PASSED)
-    scene.evidence.watch(model.Pool("app", (), outlier=model.Outlier()), [watched[0], newcomer])
+    scene.evidence.watch(model.PoolConfig("app", (), outlier=model.OutlierConfig()), [watched[0], newcomer])
     scene.happen(0, 7, PerSlot.FAILURES, 2)
     scene.evidence.look(100.1)
     assert [(told.backend, told.state) for told in scene.told] == [("127.0.0.1:81", "ejected")]

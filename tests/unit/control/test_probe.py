@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import trustme
 
-from lbproxy.config.model import Pool, PoolTls
+from lbproxy.config.model import PoolConfig, PoolTlsConfig
 from lbproxy.control.probe import OutOfMeans, probe
-from lbproxy.control.target import Target
-from lbproxy.health.outcome import BODY_MISSES, PASSED, Finding, Outcome
+from lbproxy.control.target import ProbeTarget
+from lbproxy.health.outcome import BODY_MISSES, PASSED, ProbeFinding, ProbeOutcome
 from lbproxy.http.h1.health_check import request
 from lbproxy.tls.contexts import client_context
 from tests.support.waiting import FOREVER, PATIENCE
@@ -21,11 +21,11 @@ from tests.unit.control.backends import OK, Script, Scripted, answering, closed_
 REQUEST = request("GET", "/healthz", "app.test")
 
 
-def http(port: int, **others: object) -> Target:
-    return Target("127.0.0.1", port, request=REQUEST, **{"timeout": 5.0, **others})  # type: ignore[arg-type]  # spelled out by the tests
+def http(port: int, **others: object) -> ProbeTarget:
+    return ProbeTarget("127.0.0.1", port, request=REQUEST, **{"timeout": 5.0, **others})  # type: ignore[arg-type]  # spelled out by the tests
 
 
-def assert_late(target: Target, finding: Finding) -> None:
+def assert_late(target: ProbeTarget, finding: ProbeFinding) -> None:
     """The time-out ends it, in that step: on a busy machine a short one may end it in the step before, and a longer one counts."""
     for timeout in (0.2, 2.0, 20.0):
         started = time.monotonic()
@@ -42,7 +42,7 @@ def assert_late(target: Target, finding: Finding) -> None:
 def test_tcp_passes_when_the_connection_stands() -> None:
     """Nothing is sent, nothing is awaited."""
     with Scripted(silent) as backend:
-        assert probe(Target("127.0.0.1", backend.port, 5.0)) == PASSED
+        assert probe(ProbeTarget("127.0.0.1", backend.port, 5.0)) == PASSED
 
 
 def test_a_check_says_first_that_it_is_nobodys() -> None:
@@ -56,7 +56,7 @@ def test_a_check_says_first_that_it_is_nobodys() -> None:
             sock.sendall(OK)
 
     with Scripted(serve) as backend:
-        assert probe(Target("127.0.0.1", backend.port, 5.0, introduction=b"PROXY UNKNOWN\r\n")) == PASSED
+        assert probe(ProbeTarget("127.0.0.1", backend.port, 5.0, introduction=b"PROXY UNKNOWN\r\n")) == PASSED
         assert probe(http(backend.port, introduction=b"PROXY UNKNOWN\r\n")) == PASSED
     assert told == [b"PROXY UNKNOWN\r\n", b"PROXY UNKNOWN\r\n", REQUEST]
 
@@ -64,13 +64,13 @@ def test_a_check_says_first_that_it_is_nobodys() -> None:
 def test_ipv6() -> None:
     """A literal IPv6 address is dialled as such."""
     with socket.create_server(("::1", 0), family=socket.AF_INET6) as listening:
-        assert probe(Target("::1", listening.getsockname()[1], 5.0)) == PASSED
+        assert probe(ProbeTarget("::1", listening.getsockname()[1], 5.0)) == PASSED
 
 
 def test_nobody_listens() -> None:
     """Refused, at once."""
     started = time.monotonic()
-    assert probe(Target("127.0.0.1", closed_port(), FOREVER)) == Finding(Outcome.REFUSED)
+    assert probe(ProbeTarget("127.0.0.1", closed_port(), FOREVER)) == ProbeFinding(ProbeOutcome.REFUSED)
     assert time.monotonic() - started < PATIENCE
 
 
@@ -85,7 +85,7 @@ def test_no_answer_to_connect_is_a_time_out() -> None:
             filler.connect_ex(listening.getsockname())
         try:
             started = time.monotonic()
-            assert probe(Target("127.0.0.1", listening.getsockname()[1], 0.3)) == Finding(Outcome.CONNECT_TIMEOUT)
+            assert probe(ProbeTarget("127.0.0.1", listening.getsockname()[1], 0.3)) == ProbeFinding(ProbeOutcome.CONNECT_TIMEOUT)
             assert 0.25 < time.monotonic() - started < PATIENCE
         finally:
             for filler in fillers:
@@ -94,20 +94,20 @@ def test_no_answer_to_connect_is_a_time_out() -> None:
 
 def test_no_route() -> None:
     """The kernel's own word."""
-    finding = probe(Target("255.255.255.255", 80, 1.0))  # a broadcast address: no TCP to it from any machine
-    assert finding.outcome is Outcome.UNREACHABLE
+    finding = probe(ProbeTarget("255.255.255.255", 80, 1.0))  # a broadcast address: no TCP to it from any machine
+    assert finding.outcome is ProbeOutcome.UNREACHABLE
     assert finding.detail
 
 
 def test_our_own_lack_of_descriptors_is_no_finding() -> None:
     """It says nothing about the backend."""
-    probe(Target("127.0.0.1", closed_port(), 1.0))  # the hub has its descriptors now
+    probe(ProbeTarget("127.0.0.1", closed_port(), 1.0))  # the hub has its descriptors now
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with Scripted(silent) as backend:
         resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
         try:
             with pytest.raises(OutOfMeans, match="Too many open files"):
-                probe(Target("127.0.0.1", backend.port, 1.0))
+                probe(ProbeTarget("127.0.0.1", backend.port, 1.0))
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
@@ -129,17 +129,17 @@ def test_http_sends_the_request_and_takes_a_good_status() -> None:
 def test_the_expected_range_is_inclusive(status: int, expect: tuple[int, int], good: bool) -> None:
     """A status outside is named."""
     with answering(f"HTTP/1.1 {status} X\r\n\r\n".encode()) as backend:
-        assert probe(http(backend.port, expect=expect)) == (PASSED if good else Finding(Outcome.BAD_STATUS, str(status)))
+        assert probe(http(backend.port, expect=expect)) == (PASSED if good else ProbeFinding(ProbeOutcome.BAD_STATUS, str(status)))
 
 
 @pytest.mark.parametrize(
     ("script", "finding"),
     [
-        (hang_up, Finding(Outcome.BAD_RESPONSE, "closed without a response")),
-        (reset, Finding(Outcome.BAD_RESPONSE, "connection reset")),
+        (hang_up, ProbeFinding(ProbeOutcome.BAD_RESPONSE, "closed without a response")),
+        (reset, ProbeFinding(ProbeOutcome.BAD_RESPONSE, "connection reset")),
     ],
 )
-def test_broken_off(script: Script, finding: Finding) -> None:
+def test_broken_off(script: Script, finding: ProbeFinding) -> None:
     """Closed and reset are told apart."""
     with Scripted(script) as backend:
         assert probe(http(backend.port)) == finding
@@ -156,13 +156,13 @@ def test_broken_off(script: Script, finding: Finding) -> None:
 def test_bad_responses(response: bytes, detail: str) -> None:
     """Not HTTP, not whole, not ending."""
     with answering(response) as backend:
-        assert probe(http(backend.port)) == Finding(Outcome.BAD_RESPONSE, detail)
+        assert probe(http(backend.port)) == ProbeFinding(ProbeOutcome.BAD_RESPONSE, detail)
 
 
 def test_silence_after_the_request_is_a_time_out() -> None:
     """The time-out is for the whole probe."""
     with Scripted(silent) as backend:
-        assert_late(http(backend.port), Finding(Outcome.RESPONSE_TIMEOUT))
+        assert_late(http(backend.port), ProbeFinding(ProbeOutcome.RESPONSE_TIMEOUT))
 
 
 def test_bytes_one_by_one_do_not_extend_the_time_out() -> None:
@@ -175,7 +175,7 @@ def test_bytes_one_by_one_do_not_extend_the_time_out() -> None:
             time.sleep(0.02)  # the backend's slowness is what is tested
 
     with Scripted(drip) as backend:
-        assert_late(http(backend.port), Finding(Outcome.RESPONSE_TIMEOUT))
+        assert_late(http(backend.port), ProbeFinding(ProbeOutcome.RESPONSE_TIMEOUT))
 
 
 def test_a_backend_that_keeps_the_connection_open_passes_soon() -> None:
@@ -200,7 +200,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> tuple[trustme.CA, ssl
     ca = trustme.CA()
     file = tmp_path_factory.mktemp("probe") / "ca.pem"
     ca.cert_pem.write_to_path(str(file))
-    return ca, client_context(Pool("api", (), tls=PoolTls(ca=file)))
+    return ca, client_context(PoolConfig("api", (), tls=PoolTlsConfig(ca=file)))
 
 
 def serving(ca: trustme.CA, *names: str) -> ssl.SSLContext:
@@ -223,20 +223,20 @@ def test_tls_failures_say_what_is_wrong(authority: tuple[trustme.CA, ssl.SSLCont
     secure = {"context": context, "server_name": "app.test"}
     with answering(OK, serving(ca, "other.test")) as backend:
         finding = probe(http(backend.port, **secure))
-        assert finding.outcome is Outcome.TLS_FAILURE
+        assert finding.outcome is ProbeOutcome.TLS_FAILURE
         assert finding.detail == "its certificate is for another name"
     with answering(OK, serving(trustme.CA(), "app.test")) as backend:
         finding = probe(http(backend.port, **secure))
-        assert finding.outcome is Outcome.TLS_FAILURE
+        assert finding.outcome is ProbeOutcome.TLS_FAILURE
         assert finding.detail == "its certificate is signed by nobody who is trusted"
     with answering(OK) as backend:
-        assert probe(http(backend.port, **secure)) == Finding(Outcome.TLS_FAILURE, "it does not speak TLS there")
+        assert probe(http(backend.port, **secure)) == ProbeFinding(ProbeOutcome.TLS_FAILURE, "it does not speak TLS there")
     with Scripted(silent) as backend:
-        assert_late(http(backend.port, **secure), Finding(Outcome.TLS_FAILURE, "timed out during the handshake"))
+        assert_late(http(backend.port, **secure), ProbeFinding(ProbeOutcome.TLS_FAILURE, "timed out during the handshake"))
     with Scripted(hang_up) as backend:
-        assert probe(http(backend.port, **secure)) == Finding(Outcome.TLS_FAILURE, "closed during the handshake")
+        assert probe(http(backend.port, **secure)) == ProbeFinding(ProbeOutcome.TLS_FAILURE, "closed during the handshake")
     with Scripted(reset) as backend:
-        assert probe(http(backend.port, **secure)) == Finding(Outcome.TLS_FAILURE, "reset during the handshake")
+        assert probe(http(backend.port, **secure)) == ProbeFinding(ProbeOutcome.TLS_FAILURE, "reset during the handshake")
 
 
 def test_a_backend_that_hangs_up_after_the_handshake(authority: tuple[trustme.CA, ssl.SSLContext]) -> None:
@@ -249,7 +249,7 @@ def test_a_backend_that_hangs_up_after_the_handshake(authority: tuple[trustme.CA
 
     with Scripted(cut, serving(ca, "app.test")) as backend:
         finding = probe(http(backend.port, context=context, server_name="app.test"))
-    assert finding == Finding(Outcome.BAD_RESPONSE, "closed without a response")
+    assert finding == ProbeFinding(ProbeOutcome.BAD_RESPONSE, "closed without a response")
 
 
 def test_a_backend_that_wants_our_certificate_and_gets_none(authority: tuple[trustme.CA, ssl.SSLContext]) -> None:
@@ -268,7 +268,7 @@ def test_a_backend_that_wants_our_certificate_and_gets_none(authority: tuple[tru
     with Scripted(refuse) as backend:
         finding = probe(http(backend.port, context=context, server_name="app.test"))
     kept[0].close()
-    assert finding.outcome is Outcome.TLS_FAILURE
+    assert finding.outcome is ProbeOutcome.TLS_FAILURE
     assert "wants one and gets none" in finding.detail
 
 
@@ -285,13 +285,13 @@ def test_a_check_of_tls_hears_of_a_refusal_after_the_handshake(authority: tuple[
         with pytest.raises(ssl.SSLError):
             kept[0].do_handshake()
 
-    def ask(port: int) -> Finding:
-        return probe(Target("127.0.0.1", port, 5.0, context=context, server_name="app.test"))
+    def ask(port: int) -> ProbeFinding:
+        return probe(ProbeTarget("127.0.0.1", port, 5.0, context=context, server_name="app.test"))
 
     with Scripted(refuse) as backend:
         finding = ask(backend.port)
     kept[0].close()
-    assert finding.outcome is Outcome.TLS_FAILURE
+    assert finding.outcome is ProbeOutcome.TLS_FAILURE
     assert "wants one and gets none" in finding.detail
     for script in (silent, hang_up, reset, lambda sock: sock.sendall(b"220 hello\r\n")):
         with Scripted(script, serving(ca, "app.test")) as backend:
@@ -303,7 +303,7 @@ def test_a_name_that_cannot_be_one(authority: tuple[trustme.CA, ssl.SSLContext])
     _, context = authority
     with Scripted(silent) as backend:
         finding = probe(http(backend.port, context=context, server_name=".app.test"))
-    assert finding.outcome is Outcome.TLS_FAILURE
+    assert finding.outcome is ProbeOutcome.TLS_FAILURE
     assert finding.detail.startswith("unusable server name")
 
 
@@ -311,12 +311,12 @@ def test_a_handshake_is_enough_for_a_check_of_tls(authority: tuple[trustme.CA, s
     """Nothing is asked; a certificate that does not verify fails as it does for traffic."""
     ca, context = authority
     with Scripted(silent, serving(ca, "app.test")) as backend:
-        assert probe(Target("127.0.0.1", backend.port, 5.0, context=context, server_name="app.test")) == PASSED
-        failed = probe(Target("127.0.0.1", backend.port, 5.0, context=context, server_name="other.test"))
-        assert failed.outcome is Outcome.TLS_FAILURE
+        assert probe(ProbeTarget("127.0.0.1", backend.port, 5.0, context=context, server_name="app.test")) == PASSED
+        failed = probe(ProbeTarget("127.0.0.1", backend.port, 5.0, context=context, server_name="other.test"))
+        assert failed.outcome is ProbeOutcome.TLS_FAILURE
     with Scripted(silent) as plain:
-        late = probe(Target("127.0.0.1", plain.port, 0.2, context=context, server_name="app.test"))
-        assert late == Finding(Outcome.TLS_FAILURE, "timed out during the handshake")
+        late = probe(ProbeTarget("127.0.0.1", plain.port, 0.2, context=context, server_name="app.test"))
+        assert late == ProbeFinding(ProbeOutcome.TLS_FAILURE, "timed out during the handshake")
 
 
 # ---------------------------------------------------------------- body
@@ -328,11 +328,14 @@ def test_a_handshake_is_enough_for_a_check_of_tls(authority: tuple[trustme.CA, s
         (OK, PASSED),
         (OK.replace(b"ok", b"no"), BODY_MISSES),
         (b"HTTP/1.1 200 OK\r\n\r\nnot o", BODY_MISSES),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nno", Finding(Outcome.BAD_RESPONSE, "closed in the middle of the response")),
-        (b"HTTP/1.1 500 Oops\r\nContent-Length: 2\r\n\r\nok", Finding(Outcome.BAD_STATUS, "500")),
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nno",
+            ProbeFinding(ProbeOutcome.BAD_RESPONSE, "closed in the middle of the response"),
+        ),
+        (b"HTTP/1.1 500 Oops\r\nContent-Length: 2\r\n\r\nok", ProbeFinding(ProbeOutcome.BAD_STATUS, "500")),
     ],
 )
-def test_the_wanted_text(response: bytes, finding: Finding) -> None:
+def test_the_wanted_text(response: bytes, finding: ProbeFinding) -> None:
     """Looked for once the status is good."""
     with answering(response) as backend:
         assert probe(http(backend.port, body=b"ok")) == finding
@@ -346,7 +349,7 @@ def test_a_body_that_does_not_come_is_late() -> None:
         sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nno")
 
     with Scripted(linger) as backend:
-        assert_late(http(backend.port, body=b"ok"), Finding(Outcome.RESPONSE_TIMEOUT))
+        assert_late(http(backend.port, body=b"ok"), ProbeFinding(ProbeOutcome.RESPONSE_TIMEOUT))
 
 
 # ---------------------------------------------------------------- Unix sockets
@@ -355,11 +358,11 @@ def test_a_body_that_does_not_come_is_late() -> None:
 def test_unix_sockets(tmp_path: Path) -> None:
     """Whether somebody listens is known at once."""
     path = tmp_path / "s"
-    target = Target(f"unix:{path}", 0, 5.0)
-    assert probe(target).outcome is Outcome.UNREACHABLE
+    target = ProbeTarget(f"unix:{path}", 0, 5.0)
+    assert probe(target).outcome is ProbeOutcome.UNREACHABLE
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(path))
-        assert probe(target) == Finding(Outcome.REFUSED)
+        assert probe(target) == ProbeFinding(ProbeOutcome.REFUSED)
         listening.listen()
         assert probe(target) == PASSED
 
@@ -371,7 +374,7 @@ def test_a_unix_socket_whose_queue_stays_full(tmp_path: Path) -> None:
         listening.bind(str(path))
         listening.listen(0)
         first.connect(str(path))
-        assert probe(Target(f"unix:{path}", 0, 0.1)) == Finding(Outcome.CONNECT_TIMEOUT)
+        assert probe(ProbeTarget(f"unix:{path}", 0, 0.1)) == ProbeFinding(ProbeOutcome.CONNECT_TIMEOUT)
 
 
 @pytest.mark.parametrize("tolerant", [True, False])

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from lbproxy.control.visitors import Stage, Visitors
+from lbproxy.control.visitors import Visitors, VisitorStage
 
 
 def test_the_oldest_of_those_that_lose_least_gives_way() -> None:
     """Who has had the answer, then who has asked nothing, and only then who is being answered."""
     visitors: Visitors[str] = Visitors(4)
     there = {name: visitors.enter(name)[0] for name in "abcd"}
-    there["a"].stage = there["d"].stage = Stage.ASKING
-    there["c"].stage = Stage.ANSWERED
+    there["a"].stage = there["d"].stage = VisitorStage.ASKING
+    there["c"].stage = VisitorStage.ANSWERED
     assert visitors.enter("e")[1] == "c"
     newest, gives_way = visitors.enter("f")
     assert gives_way == "b"
     assert repr(newest) == "<Visitor silent>"
-    newest.stage = Stage.ASKING
+    newest.stage = VisitorStage.ASKING
     assert visitors.enter("g")[1] == "e"
     assert visitors.enter("h")[1] == "g"
     assert list(visitors.tasks()) == ["a", "d", "f", "h"]
@@ -36,5 +36,5 @@ def test_all_that_are_being_answered() -> None:
     """Then the one that has been for longest."""
     visitors: Visitors[str] = Visitors(2)
     for name in "ab":
-        visitors.enter(name)[0].stage = Stage.ASKING
+        visitors.enter(name)[0].stage = VisitorStage.ASKING
     assert visitors.enter("c")[1] == "a"

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from lbproxy.demo.requests import BadRequest, Exchange, Request, parse_head, read_request
+from lbproxy.demo.requests import BadRequest, DemoExchange, DemoRequest, parse_head, read_request
 
 
 def head(*lines: str) -> bytes:
@@ -70,13 +70,13 @@ class Wire:
         return 0
 
 
-def exchange(request: Request, came: bytes) -> tuple[Exchange, Wire]:
+def exchange(request: DemoRequest, came: bytes) -> tuple[DemoExchange, Wire]:
     """An exchange whose body bytes are `came`, then the end. Needs a running loop."""
     reader = asyncio.StreamReader(limit=1024)
     reader.feed_data(came)
     reader.feed_eof()
     wire = Wire()
-    return Exchange(request, reader, wire, "me", 1), wire  # type: ignore[arg-type]  # the part of a StreamWriter that is used
+    return DemoExchange(request, reader, wire, "me", 1), wire  # type: ignore[arg-type]  # the part of a StreamWriter that is used
 
 
 def body_of(came: bytes, *fields: str) -> tuple[bytes, bytes]:
@@ -122,7 +122,7 @@ def test_bodies_that_stop(came: bytes, fields: str) -> None:
 def test_the_end_between_requests_is_no_error() -> None:
     """None: the client is done. In the middle of a head it is one; and a head has its limit."""
 
-    async def read(came: bytes) -> Request | None:
+    async def read(came: bytes) -> DemoRequest | None:
         reader = asyncio.StreamReader(limit=1024)
         reader.feed_data(came)
         reader.feed_eof()

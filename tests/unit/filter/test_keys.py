@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lbproxy.filter.keys import SIZE, Keys
+from lbproxy.filter.keys import SIZE, LimitKeys
 from lbproxy.remembered import Budget
 
 SECRET = bytes(range(32))
@@ -10,24 +10,24 @@ BUDGET = Budget(1000 * SIZE)
 
 
 def test_a_key_depends_on_secret_limit_and_client_alone() -> None:
-    key = Keys(SECRET, "route /", BUDGET).of(b"\1\2\3\4")
-    assert Keys(SECRET, "route /", BUDGET).of(b"\1\2\3\4") == key
+    key = LimitKeys(SECRET, "route /", BUDGET).of(b"\1\2\3\4")
+    assert LimitKeys(SECRET, "route /", BUDGET).of(b"\1\2\3\4") == key
     client, other = b"\1\2\3\4", b"\1\2\3\5"
     others = [
-        Keys(SECRET, "route /x", BUDGET).of(client),
-        Keys(bytes(32), "route /", BUDGET).of(client),
-        Keys(SECRET, "route /", BUDGET).of(other),
+        LimitKeys(SECRET, "route /x", BUDGET).of(client),
+        LimitKeys(bytes(32), "route /", BUDGET).of(client),
+        LimitKeys(SECRET, "route /", BUDGET).of(other),
     ]
     assert len({key, *others}) == 4
     assert all(0 < one.tag < 2**63 and one.place >= 0 for one in (key, *others))
 
 
 def test_names_and_clients_are_kept_apart() -> None:
-    assert Keys(SECRET, "a", BUDGET).of(b"b\0\0\0") != Keys(SECRET, "ab", BUDGET).of(b"\0\0\0")
+    assert LimitKeys(SECRET, "a", BUDGET).of(b"b\0\0\0") != LimitKeys(SECRET, "ab", BUDGET).of(b"\0\0\0")
 
 
 def test_invented_clients_cannot_fill_the_memory() -> None:
-    keys = Keys(SECRET, "x", BUDGET)
+    keys = LimitKeys(SECRET, "x", BUDGET)
     first = keys.of(b"\0\0\0\0")
     for number in range(3000):
         keys.of(number.to_bytes(4, "big"))

@@ -2,28 +2,28 @@ from __future__ import annotations
 
 import pytest
 
-from lbproxy.health.outcome import PASSED, Finding, Outcome, number_of, words_of
+from lbproxy.health.outcome import PASSED, ProbeFinding, ProbeOutcome, number_of, words_of
 
 
 def test_only_passed_passes() -> None:
     """No other outcome counts for a backend."""
-    assert [outcome for outcome in Outcome if Finding(outcome).passed] == [Outcome.PASSED]
+    assert [outcome for outcome in ProbeOutcome if ProbeFinding(outcome).passed] == [ProbeOutcome.PASSED]
     assert PASSED.passed
 
 
 def test_a_finding_reads_as_a_sentence_for_the_log() -> None:
     """The layer's word, and what came where that says more."""
-    assert str(Finding(Outcome.REFUSED)) == "connection refused"
-    assert str(Finding(Outcome.BAD_STATUS, "503")) == "bad status: 503"
+    assert str(ProbeFinding(ProbeOutcome.REFUSED)) == "connection refused"
+    assert str(ProbeFinding(ProbeOutcome.BAD_STATUS, "503")) == "bad status: 503"
 
 
 @pytest.mark.parametrize(("finding", "words"), [
     (PASSED, ""),
-    (Finding(Outcome.REFUSED), "connection refused"),
-    (Finding(Outcome.BAD_STATUS, "503"), "bad status: 503"),
-    (Finding(Outcome.TLS_FAILURE, "certificate has expired"), "TLS failure"),
+    (ProbeFinding(ProbeOutcome.REFUSED), "connection refused"),
+    (ProbeFinding(ProbeOutcome.BAD_STATUS, "503"), "bad status: 503"),
+    (ProbeFinding(ProbeOutcome.TLS_FAILURE, "certificate has expired"), "TLS failure"),
 ])  # fmt: skip
-def test_a_finding_is_a_number_for_the_ledger(finding: Finding, words: str) -> None:
+def test_a_finding_is_a_number_for_the_ledger(finding: ProbeFinding, words: str) -> None:
     """Of its details only a status is one."""
     assert words_of(number_of(finding)) == words
 

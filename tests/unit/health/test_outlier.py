@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbproxy.health.outlier import Counts, OutlierChange, OutlierDetector, OutlierState, Record, Rules
+from lbproxy.health.outlier import Counts, OutlierChange, OutlierDetector, OutlierRecord, OutlierRules, OutlierState
 
 ZERO = Counts(0, 0, 0)
 
@@ -13,11 +13,11 @@ ZERO = Counts(0, 0, 0)
 class Court:
     """A pool's traffic, told in numbers, on a clock of its own."""
 
-    def __init__(self, backends: int, rules: Rules | None = None) -> None:
+    def __init__(self, backends: int, rules: OutlierRules | None = None) -> None:
         self.now = 1000.0
         self.counts = [ZERO] * backends
         self.up = [True] * backends
-        self.detector = OutlierDetector(rules or Rules(), [Record(ZERO) for _ in range(backends)])
+        self.detector = OutlierDetector(rules or OutlierRules(), [OutlierRecord(ZERO) for _ in range(backends)])
 
     def look(self, **happened: tuple[int, int, int]) -> list[OutlierChange]:
         """`b0=(good, failed, errors)` since the last look, a tenth of a second ago."""
@@ -97,9 +97,9 @@ def test_never_more_than_half_nor_the_last_one() -> None:
     fails = {f"b{at}": (0, 9, 0) for at in range(4)}
     assert [change.backend for change in court.look(**fails)] == [0, 1]
     assert court.look(**fails) == []
-    alone = Court(1, Rules(share=100))
+    alone = Court(1, OutlierRules(share=100))
     assert alone.look(b0=(0, 99, 0)) == []
-    pair = Court(2, Rules(share=100))
+    pair = Court(2, OutlierRules(share=100))
     pair.up[1] = False  # by its checks
     assert pair.look(b0=(0, 99, 0)) == []
 
@@ -156,7 +156,7 @@ def test_errors_on_trial_that_all_have() -> None:
 
 def test_sins_are_forgiven() -> None:
     """After as long as the longest ejection; and none is longer."""
-    court = Court(2, Rules(base=200.0))
+    court = Court(2, OutlierRules(base=200.0))
     court.look(b0=(0, 5, 0))
     court.now += 200
     court.look()
@@ -171,7 +171,7 @@ def test_sins_are_forgiven() -> None:
 
 def test_switched_off() -> None:
     """Zero is no limit; who was out when the rules changed comes back."""
-    court = Court(3, Rules(consecutive=0, rate=0))
+    court = Court(3, OutlierRules(consecutive=0, rate=0))
     assert court.look(b0=(0, 999, 999)) == []
     court.detector.records[0].state = OutlierState.EJECTED
     assert [change.state for change in court.look()] == [OutlierState.TRIAL]
@@ -184,7 +184,7 @@ def test_switched_off() -> None:
 )
 def test_the_pool_survives_anything(backends: int, looks: list[list[tuple[int, int, int]]], up: list[bool]) -> None:
     """Whatever happens: at most half is out, and somebody who was fit by its checks stays fit."""
-    court = Court(backends, Rules(requests=5, window=1.0, base=0.5, longest=1.0))
+    court = Court(backends, OutlierRules(requests=5, window=1.0, base=0.5, longest=1.0))
     court.up = up[:backends]
     for happened in looks:
         court.look(**{f"b{at}": one for at, one in enumerate(happened[:backends])})
@@ -198,7 +198,7 @@ def test_the_pool_survives_anything(backends: int, looks: list[list[tuple[int, i
 
 def test_a_failure_that_is_counted_before_its_try_ends() -> None:
     """Is no good answer afterwards."""
-    record = Record(Counts(10, 0, 0))
+    record = OutlierRecord(Counts(10, 0, 0))
     assert record.take(Counts(10, 1, 0), 1.0, 10.0) == (0, 1)
     assert record.take(Counts(11, 1, 0), 1.1, 10.0) == (0, 0)
     assert record.streak == 1

@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbproxy.balance.ledger import Health
-from lbproxy.health.outcome import PASSED, Finding, Outcome
+from lbproxy.balance.ledger import HealthState
+from lbproxy.health.outcome import PASSED, ProbeFinding, ProbeOutcome
 from lbproxy.health.rise_and_fall import CheckChange, CheckState, RiseAndFall
 
-REFUSED = Finding(Outcome.REFUSED)
+REFUSED = ProbeFinding(ProbeOutcome.REFUSED)
 
 
 def states(checks: RiseAndFall, findings: str) -> str:
@@ -48,7 +48,7 @@ def test_the_change_says_why() -> None:
     """The last failure's word, and how many it took."""
     checks = RiseAndFall(2, 2, CheckState.UP)
     checks.observe(REFUSED)
-    bad = Finding(Outcome.BAD_STATUS, "503")
+    bad = ProbeFinding(ProbeOutcome.BAD_STATUS, "503")
     assert checks.observe(bad) == CheckChange(CheckState.DOWN, "bad status: 503 (2 checks in a row)")
     checks.observe(PASSED)
     assert checks.observe(PASSED) == CheckChange(CheckState.UP, "2 checks in a row passed")
@@ -73,7 +73,7 @@ def test_a_change_always_has_its_streak(rise: int, fall: int, passes: list[bool]
 
 def test_states_are_the_ledger_s() -> None:
     """They are what checks alone can tell."""
-    assert {state.name: int(state) for state in CheckState} == {health.name: int(health) for health in list(Health)[:3]}
+    assert {state.name: int(state) for state in CheckState} == {health.name: int(health) for health in list(HealthState)[:3]}
 
 
 def test_changing() -> None:

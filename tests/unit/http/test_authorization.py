@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from lbproxy.http.authorization import Question
+from lbproxy.http.authorization import AuthorizationQuestion
 from lbproxy.http.forwarding import Forwarder
 from tests.unit.http.heads import asking, field_names, fields, response
 
-QUESTION = Question(b"/verify?x=1", b"", ("Remote-User", "X-Forwarded-Groups"), "Remote-User")
+QUESTION = AuthorizationQuestion(b"/verify?x=1", b"", ("Remote-User", "X-Forwarded-Groups"), "Remote-User")
 CLIENT = Forwarder("2001:db8::1", "https", 443, ())
 
 

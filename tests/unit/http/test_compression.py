@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lbproxy.http.compression import VARY, Heads, Types, Verdict, judge, varies_already, wanted
+from lbproxy.http.compression import VARY, CompressedHeads, Compressible, Types, judge, varies_already, wanted
 from lbproxy.http.forwarding import response as as_it_leaves
 from lbproxy.remembered import Budget
 from tests.unit.http.heads import request, response, values
@@ -59,30 +59,30 @@ LONG = b"Content-Length: 5000"
 @pytest.mark.parametrize(
     ("line", "lines", "verdict"),
     [
-        (b"200 OK", (CSS, LONG), Verdict.COMPRESS),
-        (b"200 OK", (CSS, b"Transfer-Encoding: chunked"), Verdict.COMPRESS),
-        (b"404 Not Found", (b"Content-Type: Text/HTML; charset=utf-8", LONG), Verdict.COMPRESS),
-        (b"200 OK", (b"Content-Type: application/json", LONG), Verdict.COMPRESS),
-        (b"200 OK", (b"Content-Type: application/jsonx", LONG), Verdict.AS_IT_IS),
-        (b"200 OK", (b"Content-Type: image/png", LONG), Verdict.AS_IT_IS),
-        (b"200 OK", (LONG,), Verdict.AS_IT_IS),
-        (b"200 OK", (CSS, b"Content-Type: image/png", LONG), Verdict.AS_IT_IS),
-        (b"200 OK", (b"Content-Type: text/event-stream", b"Transfer-Encoding: chunked"), Verdict.AS_IT_IS),
-        (b"200 OK", (CSS, b"Content-Length: 99"), Verdict.AS_IT_IS),
-        (b"200 OK", (CSS, LONG, b"Content-Encoding: br"), Verdict.AS_IT_IS),
-        (b"200 OK", (CSS, LONG, b"Cache-Control: max-age=3, No-Transform"), Verdict.AS_IT_IS),
-        (b"200 OK", (CSS, LONG, b"Cache-Control: x=no-transforming"), Verdict.COMPRESS),
-        (b"200 OK", (CSS, LONG, b"Content-Digest: sha-256=:abc:"), Verdict.AS_IT_IS),
-        (b"200 OK", (CSS, LONG, b"Repr-Digest: sha-256=:abc:"), Verdict.AS_IT_IS),
-        (b"200 OK", (CSS, LONG, b"Content-MD5: abc"), Verdict.AS_IT_IS),
-        (b"204 No Content", (CSS,), Verdict.AS_IT_IS),
-        (b"206 Partial Content", (CSS, LONG, b"Content-Range: bytes 0-4999/9999"), Verdict.VARIES),
-        (b"304 Not Modified", (), Verdict.VARIES),
-        (b"304 Not Modified", (CSS,), Verdict.VARIES),
-        (b"304 Not Modified", (b"Content-Type: image/png",), Verdict.AS_IT_IS),
+        (b"200 OK", (CSS, LONG), Compressible.COMPRESS),
+        (b"200 OK", (CSS, b"Transfer-Encoding: chunked"), Compressible.COMPRESS),
+        (b"404 Not Found", (b"Content-Type: Text/HTML; charset=utf-8", LONG), Compressible.COMPRESS),
+        (b"200 OK", (b"Content-Type: application/json", LONG), Compressible.COMPRESS),
+        (b"200 OK", (b"Content-Type: application/jsonx", LONG), Compressible.AS_IT_IS),
+        (b"200 OK", (b"Content-Type: image/png", LONG), Compressible.AS_IT_IS),
+        (b"200 OK", (LONG,), Compressible.AS_IT_IS),
+        (b"200 OK", (CSS, b"Content-Type: image/png", LONG), Compressible.AS_IT_IS),
+        (b"200 OK", (b"Content-Type: text/event-stream", b"Transfer-Encoding: chunked"), Compressible.AS_IT_IS),
+        (b"200 OK", (CSS, b"Content-Length: 99"), Compressible.AS_IT_IS),
+        (b"200 OK", (CSS, LONG, b"Content-Encoding: br"), Compressible.AS_IT_IS),
+        (b"200 OK", (CSS, LONG, b"Cache-Control: max-age=3, No-Transform"), Compressible.AS_IT_IS),
+        (b"200 OK", (CSS, LONG, b"Cache-Control: x=no-transforming"), Compressible.COMPRESS),
+        (b"200 OK", (CSS, LONG, b"Content-Digest: sha-256=:abc:"), Compressible.AS_IT_IS),
+        (b"200 OK", (CSS, LONG, b"Repr-Digest: sha-256=:abc:"), Compressible.AS_IT_IS),
+        (b"200 OK", (CSS, LONG, b"Content-MD5: abc"), Compressible.AS_IT_IS),
+        (b"204 No Content", (CSS,), Compressible.AS_IT_IS),
+        (b"206 Partial Content", (CSS, LONG, b"Content-Range: bytes 0-4999/9999"), Compressible.VARIES),
+        (b"304 Not Modified", (), Compressible.VARIES),
+        (b"304 Not Modified", (CSS,), Compressible.VARIES),
+        (b"304 Not Modified", (b"Content-Type: image/png",), Compressible.AS_IT_IS),
     ],
 )
-def test_which_answers(line: bytes, lines: tuple[bytes, ...], verdict: Verdict) -> None:
+def test_which_answers(line: bytes, lines: tuple[bytes, ...], verdict: Compressible) -> None:
     """By type, length, status, and what would not be true any more."""
     answer = response(*lines, line=b"HTTP/1.1 " + line)
     assert judge(request(b"Accept-Encoding: gzip"), answer, b"gzip", TYPES, 1024) is verdict
@@ -97,8 +97,8 @@ def test_requests_whose_answers_stay_as_they_are(lines: tuple[bytes, ...], metho
     """Others would get them compressed, which caches on the way must know."""
     asked = request(*lines, line=method + b" / HTTP/1.1")
     answer = response(CSS, LONG, method=method)
-    assert judge(asked, answer, b"gzip", TYPES, 1024) is Verdict.VARIES
-    assert judge(request(), response(CSS, LONG), b"", TYPES, 1024) is Verdict.VARIES
+    assert judge(asked, answer, b"gzip", TYPES, 1024) is Compressible.VARIES
+    assert judge(request(), response(CSS, LONG), b"", TYPES, 1024) is Compressible.VARIES
 
 
 def test_a_family_takes_no_calls_along() -> None:
@@ -124,7 +124,7 @@ def test_the_head_of_a_compressed_answer(length: int) -> None:
     """Its own length or none, its coding; no ranges; what was the same byte for byte is so no more (RFC 9110 8.8.1)."""
     answer = response(CSS, b'ETag: "x"', b"Accept-Ranges: bytes", LONG, b"X-Other: Content-Length: 3")
     out = as_it_leaves(answer, b"")
-    heads = Heads()
+    heads = CompressedHeads()
     head, recoded = heads.recoded(answer, out, b"gzip", length)
     assert values(recoded, "etag") == [b'W/"x"']
     assert values(recoded, "accept-ranges") == []
@@ -141,7 +141,7 @@ def test_the_head_of_a_compressed_answer(length: int) -> None:
 def test_weak_tags_and_vary_stay() -> None:
     """What is said already is not said again."""
     answer = response(CSS, b'ETag: W/"x"', b"Vary: Cookie, Accept-Encoding", LONG)
-    recoded = Heads().recoded(answer, as_it_leaves(answer, b""), b"zstd").out
+    recoded = CompressedHeads().recoded(answer, as_it_leaves(answer, b""), b"zstd").out
     assert values(recoded, "etag") == [b'W/"x"']
     assert values(recoded, "vary") == [b"Cookie, Accept-Encoding"]
     assert VARY not in recoded
@@ -149,7 +149,7 @@ def test_weak_tags_and_vary_stay() -> None:
 
 def test_remembered_heads_are_bounded() -> None:
     """A backend that never repeats itself costs no memory."""
-    heads = Heads(Budget(100_000))
+    heads = CompressedHeads(Budget(100_000))
     for number in range(200):
         answer = response(CSS, LONG, b"X-Number: %d" % number)
         heads.recoded(answer, as_it_leaves(answer, b""), b"gzip")

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import pytest
 
-from lbproxy.config.model import Match
+from lbproxy.config.model import MatchConfig
 from lbproxy.errors import RequestError
-from lbproxy.http.conditions import MOST_VALUES, Asked, conditions_of
+from lbproxy.http.conditions import MOST_VALUES, ConditionRequest, conditions_of
 from lbproxy.http.h1.request import parse_request
 from lbproxy.http.message import RequestHead
 from tests.unit.http.heads import asking, request
 from tests.unit.http.work import growth
 
 
-def met(match: Match, head: RequestHead, twins: bool = False) -> bool:
+def met(match: MatchConfig, head: RequestHead, twins: bool = False) -> bool:
     conditions = conditions_of(match)
     assert conditions is not None
-    return conditions.met(Asked(head, twins))
+    return conditions.met(ConditionRequest(head, twins))
 
 
 def test_nothing_is_asked_for() -> None:
     """A whole path is the router's to look up."""
-    assert conditions_of(Match()) is None
-    assert conditions_of(Match(exact="/x")) is None
-    assert conditions_of(Match(exact="/x", methods=("GET",))) is not None
+    assert conditions_of(MatchConfig()) is None
+    assert conditions_of(MatchConfig(exact="/x")) is None
+    assert conditions_of(MatchConfig(exact="/x", methods=("GET",))) is not None
 
 
 @pytest.mark.parametrize(("methods", "method", "is_met"), [
@@ -32,7 +32,7 @@ def test_nothing_is_asked_for() -> None:
 ])  # fmt: skip
 def test_methods(methods: tuple[str, ...], method: bytes, is_met: bool) -> None:
     """GET stands for HEAD, too, and not the other way round."""
-    assert met(Match(methods=methods), request(line=method + b" / HTTP/1.1")) is is_met
+    assert met(MatchConfig(methods=methods), request(line=method + b" / HTTP/1.1")) is is_met
 
 
 @pytest.mark.parametrize(("glob", "target", "is_met"), [
@@ -42,7 +42,7 @@ def test_methods(methods: tuple[str, ...], method: bytes, is_met: bool) -> None:
 ])  # fmt: skip
 def test_globs(glob: str, target: bytes, is_met: bool) -> None:
     """Of the whole path in normal form; a star is any text, slashes included; what is asked of the server has no path."""
-    assert met(Match(glob=glob), asking(b"h", target)) is is_met
+    assert met(MatchConfig(glob=glob), asking(b"h", target)) is is_met
 
 
 @pytest.mark.parametrize(("regex", "target", "is_met"), [
@@ -52,10 +52,10 @@ def test_globs(glob: str, target: bytes, is_met: bool) -> None:
 def test_regular_expressions(regex: str, target: bytes, is_met: bool) -> None:
     """Found somewhere in the path in normal form, unless they say where."""
     pytest.importorskip("re2")
-    assert met(Match(regex=regex), asking(b"h", target)) is is_met
+    assert met(MatchConfig(regex=regex), asking(b"h", target)) is is_met
 
 
-BETA = Match(headers=(("X-Beta", ("1", "y*s")),))
+BETA = MatchConfig(headers=(("X-Beta", ("1", "y*s")),))
 
 
 @pytest.mark.parametrize(("lines", "is_met"), [
@@ -74,22 +74,22 @@ def test_underscores_are_read_as_cgi_reads_them() -> None:
     head = request(b"X_beta: 1", b"X_Bet: 1")
     assert met(BETA, head, twins=True)
     assert not met(BETA, head)
-    assert not met(Match(headers=(("X-Be", ("1",)),)), head, twins=True)
+    assert not met(MatchConfig(headers=(("X-Be", ("1",)),)), head, twins=True)
 
 
 def test_a_header_that_is_there_at_all() -> None:
     """A star alone fits an empty value, too."""
-    there = Match(headers=(("X-Beta", ("*",)),))
+    there = MatchConfig(headers=(("X-Beta", ("*",)),))
     assert met(there, request(b"X-Beta:"))
     assert not met(there, request(b"X-Bet: 1"))
 
 
 def test_a_list_is_also_one_text() -> None:
     """What looks like a list may be none."""
-    assert met(Match(headers=(("User-Agent", ("*html, like gecko*",)),)), request(b"User-Agent: A (KHTML, like Gecko)"))
+    assert met(MatchConfig(headers=(("User-Agent", ("*html, like gecko*",)),)), request(b"User-Agent: A (KHTML, like Gecko)"))
 
 
-DEBUG = Match(query=(("debug", ("1", "t*")),))
+DEBUG = MatchConfig(query=(("debug", ("1", "t*")),))
 
 
 @pytest.mark.parametrize(("target", "is_met"), [
@@ -105,7 +105,7 @@ def test_queries(target: bytes, is_met: bool) -> None:
 
 def test_all_of_it() -> None:
     """Every condition, not one of them."""
-    match = Match(methods=("GET",), headers=(("A", ("1",)), ("B", ("1",))), query=(("c", ("1",)), ("d", ("1",))))
+    match = MatchConfig(methods=("GET",), headers=(("A", ("1",)), ("B", ("1",))), query=(("c", ("1",)), ("d", ("1",))))
     assert met(match, asking(b"h", b"/?c=1&d=1", b"A: 1", b"B: 1"))
     assert not met(match, asking(b"h", b"/?c=1&d=1", b"A: 1"))
     assert not met(match, asking(b"h", b"/?c=1", b"A: 1", b"B: 1"))
@@ -121,7 +121,7 @@ def test_more_values_than_can_be_looked_at() -> None:
     with pytest.raises(RequestError) as caught:
         met(DEBUG, asking(b"h", query))
     assert (caught.value.status, caught.value.reason) == (400, "query_values")
-    assert met(Match(query=(("a", ("*",)),)), asking(b"h", query + b"&a", many))
+    assert met(MatchConfig(query=(("a", ("*",)),)), asking(b"h", query + b"&a", many))
 
 
 @pytest.mark.parametrize(("name", "begin", "piece", "small"), [

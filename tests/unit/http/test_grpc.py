@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lbproxy.http import grpc
-from lbproxy.http.grpc import UNHEARD, Code
+from lbproxy.http.grpc import UNHEARD, GrpcCode
 from tests.unit.http.heads import request, response
 
 CALL = b"POST /pkg.Service/Method HTTP/1.1"
@@ -67,17 +67,19 @@ def test_what_is_no_status(value: bytes) -> None:
 @pytest.mark.parametrize(
     ("status", "reason", "expected"),
     [
-        (400, "target_dots", Code.INTERNAL), (401, "unauthorized", Code.UNAUTHENTICATED), (403, "denied", Code.PERMISSION_DENIED),
-        (404, "no_route", Code.UNIMPLEMENTED), (405, "method_not_allowed", Code.UNIMPLEMENTED),
-        (408, "body_timeout", Code.DEADLINE_EXCEEDED), (411, "length_unknown", Code.INTERNAL),
-        (413, "body_too_large", Code.RESOURCE_EXHAUSTED), (429, "client_rate", Code.RESOURCE_EXHAUSTED),
-        (431, "head_too_large", Code.RESOURCE_EXHAUSTED), (500, "internal_error", Code.INTERNAL),
-        (502, "connection_refused", Code.UNAVAILABLE), (503, "no_backend", Code.UNAVAILABLE), (503, "queue_full", Code.UNAVAILABLE),
-        (504, "connect_timeout", Code.UNAVAILABLE), (504, "response_timeout", Code.DEADLINE_EXCEEDED),
-        (504, "grpc_timeout", Code.DEADLINE_EXCEEDED), (508, "loop", Code.INTERNAL),
+        (400, "target_dots", GrpcCode.INTERNAL), (401, "unauthorized", GrpcCode.UNAUTHENTICATED),
+        (403, "denied", GrpcCode.PERMISSION_DENIED),
+        (404, "no_route", GrpcCode.UNIMPLEMENTED), (405, "method_not_allowed", GrpcCode.UNIMPLEMENTED),
+        (408, "body_timeout", GrpcCode.DEADLINE_EXCEEDED), (411, "length_unknown", GrpcCode.INTERNAL),
+        (413, "body_too_large", GrpcCode.RESOURCE_EXHAUSTED), (429, "client_rate", GrpcCode.RESOURCE_EXHAUSTED),
+        (431, "head_too_large", GrpcCode.RESOURCE_EXHAUSTED), (500, "internal_error", GrpcCode.INTERNAL),
+        (502, "connection_refused", GrpcCode.UNAVAILABLE), (503, "no_backend", GrpcCode.UNAVAILABLE),
+        (503, "queue_full", GrpcCode.UNAVAILABLE),
+        (504, "connect_timeout", GrpcCode.UNAVAILABLE), (504, "response_timeout", GrpcCode.DEADLINE_EXCEEDED),
+        (504, "grpc_timeout", GrpcCode.DEADLINE_EXCEEDED), (508, "loop", GrpcCode.INTERNAL),
     ],
 )  # fmt: skip
-def test_what_answers_of_ours_mean(status: int, reason: str, expected: Code) -> None:
+def test_what_answers_of_ours_mean(status: int, reason: str, expected: GrpcCode) -> None:
     """UNAVAILABLE is what clients try again: where no backend has had the call, or died of it."""
     assert grpc.code_of(status, reason) is expected
     assert grpc.said(expected, reason) == (

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from lbproxy.config.model import PathRules
+from lbproxy.config.model import PathRulesConfig
 from lbproxy.errors import UpstreamError
 from lbproxy.http.forwarding import response
 from lbproxy.http.h1.response import parse_response
 from lbproxy.http.heads import COPIES, OBJECTS, HeadsLedBack, ResponseHeads
 from lbproxy.http.message import FIELDS_KEPT, NO_BODY
-from lbproxy.http.prefix import Prefix, Request
+from lbproxy.http.prefix import Prefix, PrefixRequest
 from lbproxy.remembered import Budget
 
 
@@ -72,8 +72,8 @@ def test_backends_cannot_fill_the_memory() -> None:
 def test_led_back() -> None:
     """Two requests share what is remembered of the backend's heads, each led back by what it asked for."""
     heads = ResponseHeads(100)
-    prefix = Prefix(PathRules(strip="/app"))
-    one, other = (HeadsLedBack(heads, prefix, Request(b"a.example", path)) for path in (b"/x/", b"/y/"))
+    prefix = Prefix(PathRulesConfig(strip="/app"))
+    one, other = (HeadsLedBack(heads, prefix, PrefixRequest(b"a.example", path)) for path in (b"/x/", b"/y/"))
     raw = b"HTTP/1.1 302 Found\r\nLocation: z\r\nContent-Length: 0\r\n\r\n"
     assert b"\r\nLocation: /app/x/z\r\n" in one.read(raw, b"GET").out
     assert b"\r\nLocation: /app/y/z\r\n" in other.read(raw, b"GET").out

@@ -6,16 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbproxy.config.model import PathRules
-from lbproxy.http.prefix import Prefix, Request, resolved, under
+from lbproxy.config.model import PathRulesConfig
+from lbproxy.http.prefix import Prefix, PrefixRequest, resolved, under
 from tests.unit.http.work import growth
 
-STRIP = Prefix(PathRules(strip="/app"), ["10.0.0.1:8080", "app.internal:80", "[fd00::1]:8080"])
-ADD = Prefix(PathRules(add="/v1"))
-SWAP = Prefix(PathRules(replace=("/old", "/new")))
-BOTH = Prefix(PathRules(strip="/app", add="/v1"))
-NESTED = Prefix(PathRules(replace=("/app/v1", "/app")))
-ASKED = Request(b"www.example.com", b"/x/y")
+STRIP = Prefix(PathRulesConfig(strip="/app"), ["10.0.0.1:8080", "app.internal:80", "[fd00::1]:8080"])
+ADD = Prefix(PathRulesConfig(add="/v1"))
+SWAP = Prefix(PathRulesConfig(replace=("/old", "/new")))
+BOTH = Prefix(PathRulesConfig(strip="/app", add="/v1"))
+NESTED = Prefix(PathRulesConfig(replace=("/app/v1", "/app")))
+ASKED = PrefixRequest(b"www.example.com", b"/x/y")
 
 
 @pytest.mark.parametrize(("prefix", "path", "forwarded"), [
@@ -53,7 +53,7 @@ def test_a_prefix_in_front_of_ours(said: bytes, told: bytes) -> None:
     assert b"Prefix" not in STRIP.request(b"GET /app HTTP/1.1\r\nA: b\r\n\r\n", says_prefix=False)
 
 
-def led(prefix: Prefix, line: bytes, asked: Request = ASKED) -> bytes:
+def led(prefix: Prefix, line: bytes, asked: PrefixRequest = ASKED) -> bytes:
     raw = b"HTTP/1.1 302 Found\r\nA: /x\r\n" + line + b"\r\nContent-Length: 0\r\n\r\n"
     out = prefix.lead_back(raw, asked)
     assert out.startswith(b"HTTP/1.1 302 Found\r\nA: /x\r\n")
@@ -119,12 +119,12 @@ def test_cookies(prefix: Prefix, cookie: bytes, back: bytes) -> None:
 @pytest.mark.parametrize("authority", [b"localhost:8443", b"127.0.0.1", b"[::1]:8443", b""])
 def test_domains_that_browsers_do_not_take(authority: bytes) -> None:
     """A cookie for the backends' host is for the host that was asked, then."""
-    assert led(STRIP, b"Set-Cookie: a=b; Domain=app.internal; Secure", Request(authority, b"/")) == b"Set-Cookie: a=b; Secure"
+    assert led(STRIP, b"Set-Cookie: a=b; Domain=app.internal; Secure", PrefixRequest(authority, b"/")) == b"Set-Cookie: a=b; Secure"
 
 
 def test_a_host_that_a_rule_has_set() -> None:
     """The backend knows itself by it."""
-    asked = Request(b"www.example.com", b"/", b"inner.example:8080")
+    asked = PrefixRequest(b"www.example.com", b"/", b"inner.example:8080")
     assert led(STRIP, b"Location: http://inner.example:8080/x", asked) == b"Location: /app/x"
     assert led(STRIP, b"Set-Cookie: a=b; Domain=inner.example", asked) == b"Set-Cookie: a=b; Domain=www.example.com"
 

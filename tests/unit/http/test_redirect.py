@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbproxy.config.model import PathRules
+from lbproxy.config.model import PathRulesConfig
 from lbproxy.config.vocabulary import PLACEHOLDERS
 from lbproxy.http.prefix import Prefix
 from lbproxy.http.redirect import RedirectTarget, Values
@@ -49,7 +49,7 @@ def test_what_is_asked_of_the_server() -> None:
 
 def test_a_prefix_is_taken_off_first() -> None:
     """As it would be for a backend."""
-    target = RedirectTarget("https://new.example{path}", Prefix(PathRules(strip="/old")))
+    target = RedirectTarget("https://new.example{path}", Prefix(PathRulesConfig(strip="/old")))
     assert target.render(Values(b"http", b"h", b"/old/x", b"")) == b"https://new.example/x"
     assert target.render(Values(b"http", b"h", b"/old//evil.example", b"")) == b"https://new.example/evil.example"
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from lbproxy.http.tokens import LONGEST, MOST_KEYS, BadKeys, Keys, TokenRules, Untrusted, texts
+from lbproxy.http.tokens import LONGEST, MOST_KEYS, BadKeys, TokenKeys, TokenRules, Untrusted, texts
 
 jwt = pytest.importorskip("jwt", reason="PyJWT is not installed")
 from cryptography.hazmat.primitives import serialization  # noqa: E402
@@ -38,8 +38,8 @@ def jwk(key: Any, kid: str, **more: Any) -> dict[str, Any]:
     return {**json.loads(kinds[kind].to_jwk(key.public_key())), "kid": kid, **more}
 
 
-def keys(*listed: dict[str, Any]) -> Keys:
-    return Keys.parse(json.dumps({"keys": listed}).encode())
+def keys(*listed: dict[str, Any]) -> TokenKeys:
+    return TokenKeys.parse(json.dumps({"keys": listed}).encode())
 
 
 RING = keys(jwk(RSA, "r"), jwk(EC, "e"), jwk(ED, "d"), {"kty": "oct", "k": encoded(SECRET), "kid": "h"})
@@ -60,7 +60,7 @@ def by_hand(header: dict[str, Any], said: dict[str, Any] = GOOD, signature: byte
     return f"{text}.{encoded(made)}"
 
 
-def refused(token: str, wanted: TokenRules = WANTED, ring: Keys = RING) -> str:
+def refused(token: str, wanted: TokenRules = WANTED, ring: TokenKeys = RING) -> str:
     with pytest.raises(Untrusted) as error:
         wanted.claims(token, ring)
     return str(error.value)
@@ -197,7 +197,7 @@ def test_a_token_of_which_something_was_changed(at: int) -> None:
 def test_what_is_no_set_of_keys(content: bytes) -> None:
     """Hostile bytes are refused, however deep."""
     with pytest.raises(BadKeys):
-        Keys.parse(content)
+        TokenKeys.parse(content)
 
 
 def test_keys_that_are_not_for_this_are_left_out() -> None:

@@ -11,7 +11,7 @@ import pytest
 from lbproxy.config.vocabulary import VARIABLES
 from lbproxy.http.forwarding import Forwarder
 from lbproxy.http.tls_facts import TlsFacts
-from lbproxy.http.variables import CHANGING, Facts, Template, template
+from lbproxy.http.variables import CHANGING, RequestFacts, Template, template
 from tests.unit.http.heads import request
 
 SUBJECT = ((("countryName", "DE"),), (("organizationName", "A, B"), ("commonName", "c\r\nEvil: 1")))
@@ -31,12 +31,12 @@ def test_each(value: str, expected: bytes) -> None:
     """Alone and among texts; braces around anything else are braces."""
     forwarder = Forwarder("192.0.2.1", "https", 8443, (), lambda: TLS)
     head = request(line=b"GET /a?b=%0d&c HTTP/1.1", host=b"Host: Example.com:8443")
-    assert template(value).render(Facts(forwarder, head, "id-1", "0123", "app/b")) == expected
+    assert template(value).render(RequestFacts(forwarder, head, "id-1", "0123", "app/b")) == expected
 
 
 def test_what_is_not_there_is_empty() -> None:
     """On plain HTTP, without a certificate, with every mark off."""
-    facts = Facts(Forwarder("192.0.2.1", "http", 80, ()), request())
+    facts = RequestFacts(Forwarder("192.0.2.1", "http", 80, ()), request())
     empty = {name for name in VARIABLES if template(f"{{{name}}}").render(facts) == b""}
     of_tls = {name for name in VARIABLES if name.startswith(("tls_", "client_"))} - {"client_ip", "client_verify"}
     assert empty == of_tls | {"query"} | CHANGING
@@ -46,7 +46,7 @@ def test_what_is_not_there_is_empty() -> None:
 def test_the_client_behind_trusted_proxies() -> None:
     """As the access log names it."""
     forwarder = Forwarder("10.0.0.1", "https", 443, (ip_network("10.0.0.0/8"),))
-    facts = Facts(forwarder, request(b"X-Forwarded-For: 198.51.100.7, 10.0.0.9"))
+    facts = RequestFacts(forwarder, request(b"X-Forwarded-For: 198.51.100.7, 10.0.0.9"))
     assert template("{client_ip}").render(facts) == b"198.51.100.7"
 
 

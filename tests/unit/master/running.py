@@ -102,7 +102,7 @@ class Master:
         """Whether the port takes connections (its backlog, as nobody accepts here)."""
         try:
             socket.create_connection(("127.0.0.1", port or self.port), 60).close()
-        except ConnectionRefusedError:
+        except (ConnectionRefusedError, ConnectionResetError):  # reset: it was closed in this moment
             return False
         return True
 

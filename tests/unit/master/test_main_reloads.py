@@ -129,7 +129,7 @@ def test_a_burst_of_signals_is_two_generations_at_most(reloads: Reloads) -> None
     for _ in range(100):
         reloads.master.signal(signal.SIGHUP)
     reloads.master.wait_event("reloaded", generation=2)  # whose control may never be ready, where the next one follows at once
-    answer = reloads.master.ask(requests.Reload())  # comes after all of them
+    answer = reloads.master.ask(requests.ReloadRequest())  # comes after all of them
     assert answer["ok"] is True
     assert answer["generation"] <= 4
 
@@ -139,7 +139,7 @@ def test_many_reloads_leave_nothing_behind(reloads: Reloads) -> None:
     process = psutil.Process(reloads.master.pid)
     counts = []
     for generation in range(2, 6):
-        assert reloads.master.ask(requests.Reload())["ok"] is True
+        assert reloads.master.ask(requests.ReloadRequest())["ok"] is True
         reloads.serves(generation)
         eventually(lambda: len(process.children()) == 3, "two workers and control")
         counts.append(process.num_fds())
@@ -151,10 +151,10 @@ def test_the_ledger_is_read_no_further_than_there_are_workers(reloads: Reloads) 
     ledger = reloads.master.ledger()
     assert ledger.children == 2
     eventually(lambda: ledger.total(Scalar.ACCEPTING) == 2, "both were told to serve")
-    assert reloads.master.ask(requests.Reload())["ok"] is True
+    assert reloads.master.ask(requests.ReloadRequest())["ok"] is True
     reloads.serves(2)
     assert ledger.children == 4
-    assert reloads.master.ask(requests.Reload())["ok"] is True
+    assert reloads.master.ask(requests.ReloadRequest())["ok"] is True
     reloads.serves(3)
     eventually(lambda: ledger.children == 2, "the rows of the second generation are free")
     eventually(lambda: ledger.total(Scalar.ACCEPTING) == 2, "gauges of the dead are zero")
@@ -176,7 +176,7 @@ def test_a_reload_whose_worker_dies_at_start_is_taken_back(reloads: Reloads, beh
     master = reloads.master
     old, more = master.workers(1), free_port()
     reloads.write(behave=behave, more_ports=[more])
-    answer = master.ask(requests.Reload())
+    answer = master.ask(requests.ReloadRequest())
     assert answer == {"ok": False, "error": reason, "serving": 1}
     failed = master.wait_event("reload.failed")
     assert (failed["reason"], failed["serving"]) == (reason, 1)
@@ -186,13 +186,13 @@ def test_a_reload_whose_worker_dies_at_start_is_taken_back(reloads: Reloads, beh
     assert master.events("worker.drained") == []
     assert master.accepts()
     reloads.write()
-    assert master.ask(requests.Reload())["generation"] == 3
+    assert master.ask(requests.ReloadRequest())["generation"] == 3
     reloads.serves(3)
 
 
 def test_a_file_that_cannot_be_read_is_answered_with_its_faults(reloads: Reloads) -> None:
     reloads.file.write_text("{")
-    answer = reloads.master.ask(requests.Reload())
+    answer = reloads.master.ask(requests.ReloadRequest())
     assert answer["ok"] is False
     assert answer["error"].startswith(f"{reloads.file}:1: wanted JSON")
     assert len(psutil.Process(reloads.master.pid).children()) == 3
@@ -202,7 +202,7 @@ def test_a_port_of_somebody_else_is_answered_and_nothing_of_ours_is_closed(stack
     other = start(stack).wait_ready()
     reloads = Reloads(stack, tmp_path)
     reloads.write(more_ports=[free_port(), other.port])
-    answer = reloads.master.ask(requests.Reload())
+    answer = reloads.master.ask(requests.ReloadRequest())
     assert answer["ok"] is False
     assert f"cannot listen on 127.0.0.1:{other.port}: the port is in use" in answer["error"]
     assert reloads.master.accepts()
@@ -214,11 +214,11 @@ def test_a_reload_that_cannot_fork_is_taken_back(stack: ExitStack, tmp_path: Pat
     scarce = tmp_path / "no_forks"
     reloads = Reloads(stack, tmp_path, no_forks=str(scarce), workers=3)
     scarce.touch()
-    answer = reloads.master.ask(requests.Reload())
+    answer = reloads.master.ask(requests.ReloadRequest())
     assert answer["ok"] is False
     assert "cannot fork: Resource temporarily unavailable" in answer["error"]
     scarce.unlink()
-    answer = reloads.master.ask(requests.Reload())
+    answer = reloads.master.ask(requests.ReloadRequest())
     assert answer["ok"] is True
     reloads.serves(answer["generation"])
     assert len(psutil.Process(reloads.master.pid).children()) == 4
@@ -265,7 +265,7 @@ def test_a_stop_ends_every_generation(stack: ExitStack, tmp_path: Path) -> None:
 
 def test_a_reload_is_answered_when_it_serves(reloads: Reloads) -> None:
     reloads.write(workers=1, backends=[9, 10])
-    answer = reloads.master.ask(requests.Reload())
+    answer = reloads.master.ask(requests.ReloadRequest())
     assert (answer["ok"], answer["generation"], answer["restart"]) == (True, 2, [])
     assert "+ backend web/127.0.0.1:10" in answer["changes"]
     eventually(lambda: reloads.master.workers(2) == answer["pids"], "as the log tells them")
@@ -273,18 +273,18 @@ def test_a_reload_is_answered_when_it_serves(reloads: Reloads) -> None:
 
 
 def test_who_asks_for_a_reload_and_goes_away_does_no_harm(reloads: Reloads) -> None:
-    reloads.master.asking(requests.Reload()).close()
+    reloads.master.asking(requests.ReloadRequest()).close()
     reloads.serves(2)
-    assert reloads.master.ask(requests.Status())["ok"] is True
+    assert reloads.master.ask(requests.StatusRequest())["ok"] is True
 
 
 def test_a_stop_answers_who_waits_for_a_reload(reloads: Reloads) -> None:
     """Before it goes."""
     master = reloads.master
     with ExitStack() as asking:
-        waiting = [asking.enter_context(master.asking(requests.Reload())) for _ in range(3)]
+        waiting = [asking.enter_context(master.asking(requests.ReloadRequest())) for _ in range(3)]
         master.wait_event("reload.begun")
-        assert master.ask(requests.Stop(now=False))["ok"] is True
+        assert master.ask(requests.StopRequest(now=False))["ok"] is True
         answers = [answer_from(sock) for sock in waiting]
     assert master.wait() == 0
     assert {answer["ok"] for answer in answers[1:]} == {False}
@@ -293,7 +293,7 @@ def test_a_stop_answers_who_waits_for_a_reload(reloads: Reloads) -> None:
 
 def test_status_tells_of_real_processes(reloads: Reloads) -> None:
     master = reloads.master
-    status = master.ask(requests.Status())
+    status = master.ask(requests.StatusRequest())
     [generation] = status["generations"]
     assert [worker["pid"] for worker in generation["workers"]] == [master.worker(1), master.worker(2)]
     assert {worker["phase"] for worker in generation["workers"]} == {"serving"}
@@ -306,27 +306,27 @@ def test_status_tells_of_real_processes(reloads: Reloads) -> None:
 
 def test_workers_come_and_go(reloads: Reloads) -> None:
     master = reloads.master
-    assert master.ask(requests.Workers(1)) == {"ok": True, "workers": 3, "note": UNTIL_RELOAD}
+    assert master.ask(requests.WorkersRequest(1)) == {"ok": True, "workers": 3, "note": UNTIL_RELOAD}
     third = master.wait_event("worker.ready", worker=3)["pid"]
-    assert master.ask(requests.Workers(-1))["workers"] == 2
+    assert master.ask(requests.WorkersRequest(-1))["workers"] == 2
     eventually(lambda: not psutil.pid_exists(third), "the last one leaves")
     master.wait_event("worker.left", pid=third)
     assert len(master.events("worker.left")) == 1
-    assert master.ask(requests.Workers(-1))["ok"] is True
-    assert master.ask(requests.Workers(-1))["ok"] is False
+    assert master.ask(requests.WorkersRequest(-1))["ok"] is True
+    assert master.ask(requests.WorkersRequest(-1))["ok"] is False
 
 
 def test_a_backends_orders_are_in_the_ledger_that_workers_read(reloads: Reloads) -> None:
     master = reloads.master
     cell = state_at(SlotState.ADMIN, 0)
-    answer = master.ask(requests.BackendSet("web/127.0.0.1:9", "drain", 0))
+    answer = master.ask(requests.BackendRequest("web/127.0.0.1:9", "drain", 0))
     assert answer == {"ok": True, "backend": "web/127.0.0.1:9", "in_flight": 0, "note": OVER_RELOADS}
     assert is_drained(master.ledger().cells[cell])
-    assert master.ask(requests.BackendSet("127.0.0.1:9", "weight", 5))["note"] == UNTIL_RELOAD
-    assert master.ask(requests.Reload())["ok"] is True
-    [pool] = master.ask(requests.Status())["pools"]
+    assert master.ask(requests.BackendRequest("127.0.0.1:9", "weight", 5))["note"] == UNTIL_RELOAD
+    assert master.ask(requests.ReloadRequest())["ok"] is True
+    [pool] = master.ask(requests.StatusRequest())["pools"]
     assert (pool["backends"][0]["admin"], pool["backends"][0]["weight"]) == ("drained", 1)
-    assert "error" in master.ask(requests.BackendSet("nobody", "drain", 0))
+    assert "error" in master.ask(requests.BackendRequest("nobody", "drain", 0))
 
 
 def levels(master: Master) -> set[tuple[int, str]]:
@@ -335,9 +335,9 @@ def levels(master: Master) -> set[tuple[int, str]]:
 
 def test_the_level_of_the_log_is_told_to_every_process(reloads: Reloads) -> None:
     master = reloads.master
-    assert master.ask(requests.LogLevel("warning"))["ok"] is True
+    assert master.ask(requests.LogLevelRequest("warning"))["ok"] is True
     eventually(lambda: levels(master) == {(0, "warning"), (1, "warning"), (-1, "warning")}, "all three heard it")
-    master.ask(requests.Stop(now=False))
+    master.ask(requests.StopRequest(now=False))
     assert master.wait() == 0
     master.err.finish()
     assert (master.events("draining"), master.events("worker.left"), master.events("stopped")) == ([], [], [])  # all of them info
@@ -350,29 +350,29 @@ def test_who_takes_the_place_of_another_logs_as_that_one_did(reloads: Reloads) -
     def told() -> int:
         return sum(event["worker"] == 0 for event in master.events("level"))
 
-    assert master.ask(requests.LogLevel("debug"))["ok"] is True
+    assert master.ask(requests.LogLevelRequest("debug"))["ok"] is True
     eventually(lambda: told() == 1, "it heard it")
     os.kill(master.worker(1), signal.SIGKILL)
     eventually(lambda: told() == 2, "and so did the next one")
-    assert master.ask(requests.Reload())["ok"] is True
+    assert master.ask(requests.ReloadRequest())["ok"] is True
     reloads.serves(2)
     os.kill(master.workers(2)[0], signal.SIGKILL)
     os.kill(master.workers(2)[1], signal.SIGKILL)
     eventually(lambda: len(master.workers(2)) == 4, "both were replaced")
-    assert master.ask(requests.LogLevel("info"))["ok"] is True
+    assert master.ask(requests.LogLevelRequest("info"))["ok"] is True
     eventually(
         lambda: [event["level"] for event in master.events("level") if event["worker"] == 0][2:] == ["info"], "nothing between"
     )
 
 
 def test_a_stop_is_answered_and_done(reloads: Reloads) -> None:
-    assert reloads.master.ask(requests.Stop(now=False)) == {"ok": True, "drain_timeout": 5.0}
+    assert reloads.master.ask(requests.StopRequest(now=False)) == {"ok": True, "drain_timeout": 5.0}
     assert reloads.master.wait() == 0
     assert not Path(reloads.master.options["control"]).exists()
 
 
 def test_a_stop_now_is_done_now(stack: ExitStack, tmp_path: Path) -> None:
     master = Reloads(stack, tmp_path, behave="never drains", drain_timeout=60).master
-    assert master.ask(requests.Stop(now=True))["ok"] is True
+    assert master.ask(requests.StopRequest(now=True))["ok"] is True
     assert master.wait() == 2
     assert master.all_gone()

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from lbproxy.config.model import Waf
+from lbproxy.config.model import WafConfig
 from lbproxy.master.operator import requests
 from tests.unit.master.running import Master, start
 
@@ -29,7 +29,7 @@ def stack() -> Iterator[ExitStack]:
 def loading(stack: ExitStack, tmp_path: Path) -> Any:
     """A master whose file of rules is a pipe, so that they load when somebody writes into it; and what does that."""
     try:
-        ctypes.CDLL(Waf().engine)
+        ctypes.CDLL(WafConfig().engine)
     except OSError:
         pytest.skip("libmodsecurity3 is not installed (scripts/test installs it as root on Debian)")
     pipe = tmp_path / "rules.conf"
@@ -50,7 +50,7 @@ def loading(stack: ExitStack, tmp_path: Path) -> Any:
 def test_status_and_reloads_meanwhile(loading: Any) -> None:
     """The one is answered, the other waits until the first generation serves."""
     master, write = loading
-    assert master.ask(requests.Status())["generations"] == []
+    assert master.ask(requests.StatusRequest())["generations"] == []
     master.signal(signal.SIGHUP)
     assert master.events("worker.ready") == []
     write(RULE)

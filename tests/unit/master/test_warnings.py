@@ -7,7 +7,7 @@ import json
 import pytest
 
 from lbproxy.compiled import Form
-from lbproxy.config.model import Log
+from lbproxy.config.model import LogConfig
 from lbproxy.errors import Complaint
 from lbproxy.master.warnings import plain_by_an_edit, warn
 from lbproxy.observe import log
@@ -15,7 +15,7 @@ from lbproxy.observe import log
 
 def test_each_is_an_event(capfd: pytest.CaptureFixture[str]) -> None:
     """With the file's line, where it has one."""
-    log.configure(Log(format="json"), role="master")
+    log.configure(LogConfig(format="json"), role="master")
     warn(("user.ignored", "not root"), Complaint("lb.toml", 7, "listen[0]", "it expired", "renew it"))
     events = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
     assert [(each["event"], each["why"]) for each in events] == [

@@ -7,13 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lbproxy.errors import Unresolved
-from lbproxy.names.answer import MOST_ADDRESSES, Answer, literal_addresses, sift
+from lbproxy.names.answer import MOST_ADDRESSES, NameAnswer, literal_addresses, sift
 
 
 def test_in_one_order_however_it_rotates() -> None:
     one = sift(["10.0.0.10", "fd00::2", "10.0.0.9", "fd00::1", "10.0.0.9"], 30.0)
     assert one == sift(["fd00::1", "fd00::2", "10.0.0.9", "10.0.0.10"], 30.0)
-    assert one == Answer(("10.0.0.9", "10.0.0.10", "fd00::1", "fd00::2"), 30.0)
+    assert one == NameAnswer(("10.0.0.9", "10.0.0.10", "fd00::1", "fd00::2"), 30.0)
 
 
 @pytest.mark.parametrize(

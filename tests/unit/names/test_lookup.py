@@ -19,9 +19,9 @@ import dns.rrset
 import pytest
 
 from lbproxy.config.model import Address
-from lbproxy.errors import Unknown, Unresolved
+from lbproxy.errors import NameUnknown, Unresolved
 from lbproxy.names import lookup as lookups
-from lbproxy.names.answer import NEVER, Answer
+from lbproxy.names.answer import NEVER, NameAnswer
 from lbproxy.names.lookup import attempt, lookup, lookup_all
 from tests.support.process import ROOT
 
@@ -127,12 +127,12 @@ Serving = Callable[..., Server]
 
 
 def test_what_the_hosts_file_knows_nobody_is_asked_about(machine: Path) -> None:
-    assert lookup("listed") == Answer(("10.1.1.1", "fd00::1"), NEVER)
-    assert lookup("localhost") == Answer(("127.0.0.1",), NEVER)  # no ::1 on this machine
-    assert lookup("app.localhost") == Answer(("127.0.0.1",), NEVER)
+    assert lookup("listed") == NameAnswer(("10.1.1.1", "fd00::1"), NEVER)
+    assert lookup("localhost") == NameAnswer(("127.0.0.1",), NEVER)  # no ::1 on this machine
+    assert lookup("app.localhost") == NameAnswer(("127.0.0.1",), NEVER)
     (machine / "if_inet6").write_text("00000000000000000000000000000001 01 80 10 80 lo\n")
-    assert lookup("listed") == Answer(("10.1.1.1",), NEVER)
-    assert lookup("localhost") == Answer(("127.0.0.1", "::1"), NEVER)
+    assert lookup("listed") == NameAnswer(("10.1.1.1",), NEVER)
+    assert lookup("localhost") == NameAnswer(("127.0.0.1", "::1"), NEVER)
     with pytest.raises(Unresolved, match=r"\.invalid is nobody"):
         lookup("anything.invalid")
 
@@ -147,7 +147,7 @@ def test_both_families_and_the_least_time_to_live(serving: Serving) -> None:
         return saying(question, alias, "real.test. 40 AAAA fd00::7")
 
     server = serving(script)
-    assert lookup("app.test", [server.address]) == Answer(("10.0.0.1", "10.0.0.2", "fd00::7"), 9.0)
+    assert lookup("app.test", [server.address]) == NameAnswer(("10.0.0.1", "10.0.0.2", "fd00::7"), 9.0)
     assert server.asked == ["app.test. A", "app.test. AAAA"]
 
 
@@ -177,7 +177,7 @@ def test_a_server_that_is_mute_about_ipv6(serving: Serving, monkeypatch: pytest.
         return saying(question, "app.test. 30 A 10.0.0.1") if is_a(question) else None
 
     server = serving(script)
-    assert lookup("app.test", [server.address]) == Answer(("10.0.0.1",), 30.0, "", 6)
+    assert lookup("app.test", [server.address]) == NameAnswer(("10.0.0.1",), 30.0, "", 6)
     server = serving(lambda question: saying(question, code=dns.rcode.SERVFAIL if not is_a(question) else 0))
     with pytest.raises(Unresolved, match="no IPv4 address, and asked for IPv6: "):
         lookup("app.test", [server.address])
@@ -185,7 +185,7 @@ def test_a_server_that_is_mute_about_ipv6(serving: Serving, monkeypatch: pytest.
 
 def test_ipv6_alone(serving: Serving) -> None:
     server = serving(lambda question: saying(question) if is_a(question) else saying(question, "app.test. 30 AAAA fd00::7"))
-    assert lookup("app.test", [server.address]) == Answer(("fd00::7",), 30.0)
+    assert lookup("app.test", [server.address]) == NameAnswer(("fd00::7",), 30.0)
 
 
 def test_the_search_list(serving: Serving) -> None:
@@ -224,8 +224,8 @@ def test_a_failure_on_the_way_weighs_more_than_not_known(serving: Serving, machi
 
     with pytest.raises(Unresolved, match="SERVFAIL") as caught:
         lookup("app", [serving(script).address])
-    assert not isinstance(caught.value, Unknown)
-    with pytest.raises(Unknown, match="NXDOMAIN"):
+    assert not isinstance(caught.value, NameUnknown)
+    with pytest.raises(NameUnknown, match="NXDOMAIN"):
         lookup("app.", [serving(script).address])
 
 
@@ -301,7 +301,7 @@ def test_a_machine_without_name_servers_has_its_own_ways(machine: Path, monkeypa
         (socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("fe80::1%3", 0)),
     ]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
-    assert lookup("printer.local") == Answer(("10.2.2.2",), NEVER, "no backend can have fe80::1")
+    assert lookup("printer.local") == NameAnswer(("10.2.2.2",), NEVER, "no backend can have fe80::1")
 
     def fail(*_: object, **__: object) -> None:
         raise socket.gaierror(-2, "Name or service not known")
@@ -323,7 +323,7 @@ def test_given_servers_are_the_only_ones(machine: Path, serving: Serving, monkey
 def test_several_side_by_side() -> None:
     found = lookup_all(["listed", "localhost", "x.invalid", "listed"])
     assert list(found) == ["listed", "localhost", "x.invalid"]
-    assert found["listed"] == Answer(("10.1.1.1", "fd00::1"), NEVER)
+    assert found["listed"] == NameAnswer(("10.1.1.1", "fd00::1"), NEVER)
     assert isinstance(found["x.invalid"], Unresolved)
     assert lookup_all([]) == {}
 

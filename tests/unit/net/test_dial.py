@@ -12,7 +12,7 @@ import pytest
 from gevent import socket as gsocket
 from gevent.hub import get_hub
 
-from lbproxy.config.model import PoolTls
+from lbproxy.config.model import PoolTlsConfig
 from lbproxy.errors import ClientGone, UpstreamError
 from lbproxy.net.deadlines import Deadlines
 from lbproxy.net.dial import BackendDialer
@@ -40,7 +40,7 @@ def authority() -> Authority:
 
 
 def dialer(deadlines: Deadlines, context: ssl.SSLContext | None = None, name: str | None = None) -> BackendDialer:
-    contexts = {} if context is None else {"pool": BackendTls(PoolTls(server_name=name), context)}
+    contexts = {} if context is None else {"pool": BackendTls(PoolTlsConfig(server_name=name), context)}
     return BackendDialer(deadlines, contexts)
 
 

@@ -9,9 +9,9 @@ import gevent
 import pytest
 
 from lbproxy.net.inspector_link import MOST_WAITING, InspectorLink
-from lbproxy.waf.messages import LARGEST, Question, Verdict, answer, unpack
+from lbproxy.waf.messages import LARGEST, WafQuestion, WafVerdict, answer, unpack
 
-ASKED = Question(0, 0, 60.0, b"", b"GET", b"/", b"", b"")
+ASKED = WafQuestion(0, 0, 60.0, b"", b"GET", b"/", b"", b"")
 
 
 class Scene:
@@ -23,9 +23,9 @@ class Scene:
         self.theirs.settimeout(60)
         self.waiting: list[tuple[int, bool]] = []
         self.link = InspectorLink(ours, lambda number, late: self.waiting.append((number, late)))
-        self.told: list[Verdict | None] = []
+        self.told: list[WafVerdict | None] = []
 
-    def take(self) -> Question:
+    def take(self) -> WafQuestion:
         return unpack(self.theirs.recv(LARGEST))
 
     def wait(self, condition: Callable[[], object]) -> None:
@@ -44,14 +44,14 @@ def scene() -> Iterator[Scene]:
 
 def test_answers_find_whoever_asked(scene: Scene) -> None:
     """In any order; what nobody asked for, and what is no answer, is left alone."""
-    said: list[Verdict | None] = []
+    said: list[WafVerdict | None] = []
     waiting = gevent.spawn(lambda: said.append(scene.link.ask(ASKED)))
     gevent.sleep(0)
     assert scene.link.tell(ASKED, scene.told.append)
     first, second = scene.take(), scene.take()
     scene.theirs.send(b"nonsense")
-    scene.theirs.send(answer(Verdict(99, True, 403, 0, ())))
-    late, early = Verdict(second.number, False, 200, 0, ()), Verdict(first.number, True, 403, 5, (("1", "ARGS:a"),))
+    scene.theirs.send(answer(WafVerdict(99, True, 403, 0, ())))
+    late, early = WafVerdict(second.number, False, 200, 0, ()), WafVerdict(first.number, True, 403, 5, (("1", "ARGS:a"),))
     scene.theirs.send(answer(late))
     scene.theirs.send(answer(early))
     waiting.join(60)
@@ -62,7 +62,7 @@ def test_answers_find_whoever_asked(scene: Scene) -> None:
 def test_nobody_answers_in_time(scene: Scene) -> None:
     """Then nobody says; an answer that comes later is left alone."""
     assert scene.link.ask(ASKED._replace(seconds=0.01)) is None
-    scene.theirs.send(answer(Verdict(scene.take().number, True, 403, 0, ())))
+    scene.theirs.send(answer(WafVerdict(scene.take().number, True, 403, 0, ())))
     assert scene.link.tell(ASKED._replace(seconds=0.01), scene.told.append)
     scene.wait(lambda: scene.told == [None])
     assert scene.waiting == [(1, False), (0, True)] * 2
@@ -88,6 +88,6 @@ def test_who_waits_can_be_interrupted(scene: Scene) -> None:
     gevent.sleep(0)
     number = scene.take().number
     waiting.kill()
-    scene.theirs.send(answer(Verdict(number, False, 200, 0, ())))
+    scene.theirs.send(answer(WafVerdict(number, False, 200, 0, ())))
     gevent.sleep(0.01)
     assert scene.link.tell(ASKED, scene.told.append)

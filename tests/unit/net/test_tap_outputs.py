@@ -11,14 +11,14 @@ from typing import cast
 import pytest
 
 from lbproxy.net.tap_interface import TapInterface
-from lbproxy.net.tap_outputs import TapOutputs, Terms
+from lbproxy.net.tap_outputs import TapOutputs, TapTerms
 from lbproxy.net.tap_stream import TapStream
-from lbproxy.observe.tap_facts import FIFO, INTERFACE, LISTEN, Work
+from lbproxy.observe.tap_facts import FIFO, INTERFACE, LISTEN, TapOutputWork
 from lbproxy.observe.tapped import PCAP_HEAD, Tapped
 from tests.unit.net.test_tap_interface import Wire
 
 ONE = Tapped("192.0.2.1", "2001:db8::1", 443, b"GET / HTTP/1.1\r\n\r\n", b"a" * 4000, 5.0)
-TERMS = Terms((FIFO, LISTEN, INTERFACE), 2, 100_000, (ip_network("127.0.0.0/8"), ip_network("::1/128")))
+TERMS = TapTerms((FIFO, LISTEN, INTERFACE), 2, 100_000, (ip_network("127.0.0.0/8"), ip_network("::1/128")))
 
 
 def packets(data: bytes) -> list[bytes]:
@@ -50,7 +50,11 @@ def test_everybody_gets_everything() -> None:
     assert read[0] == read[1] == read[2]
     assert [frame[14:] for frame in wire.sent] == read[0]
     assert {frame[12:14] for frame in wire.sent} == {b"\x86\xdd"}
-    assert tap.work() == {FIFO: Work(2, readers=1), LISTEN: Work(4, readers=2), INTERFACE: Work(2, readers=1)}
+    assert tap.work() == {
+        FIFO: TapOutputWork(2, readers=1),
+        LISTEN: TapOutputWork(4, readers=2),
+        INTERFACE: TapOutputWork(2, readers=1),
+    }
     tap.close()
     assert all(done.readers == 0 for done in tap.work().values())
     for reading, _ in pipes:
@@ -61,7 +65,7 @@ def test_nobody_reads() -> None:
     """Then nothing is made, and that is counted."""
     tap = TapOutputs(TERMS)
     tap.tell(ONE)
-    assert set(tap.work().values()) == {Work(unread=1)}
+    assert set(tap.work().values()) == {TapOutputWork(unread=1)}
 
 
 def test_who_sleeps_loses_whole_conversations() -> None:
@@ -73,7 +77,7 @@ def test_who_sleeps_loses_whole_conversations() -> None:
     for _ in range(5):
         tap.tell(ONE)
         awake.write()
-    assert tap.work()[LISTEN] == Work(5 + 2, dropped=3, readers=2)
+    assert tap.work()[LISTEN] == TapOutputWork(5 + 2, dropped=3, readers=2)
     for stream in tap.streams():
         stream.write()
     assert [len(packets(os.read(reading, 10**6))) for reading, _ in pipes] == [5 * 12, 2 * 12]
@@ -90,7 +94,7 @@ def test_who_may_read(address: str) -> None:
     for _ in range(2):
         assert tap.admit(os.open(os.devnull, os.O_WRONLY), "127.0.0.1") is not None
     assert tap.admit(os.open(os.devnull, os.O_WRONLY), "127.0.0.1") is None
-    assert tap.work()[LISTEN] == Work(readers=2, refused=2)
+    assert tap.work()[LISTEN] == TapOutputWork(readers=2, refused=2)
     tap.close()
 
 
@@ -111,4 +115,4 @@ def test_an_interface_that_went() -> None:
     tap.tell(ONE)
     tap.detach()
     assert wire.closed
-    assert tap.work()[INTERFACE] == Work(lost=1)
+    assert tap.work()[INTERFACE] == TapOutputWork(lost=1)

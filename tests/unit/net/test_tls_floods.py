@@ -9,7 +9,7 @@ import pytest
 
 from lbproxy.errors import ConnectionLost
 from lbproxy.net.deadlines import Deadlines
-from lbproxy.net.tls_engine import Engine as Plain
+from lbproxy.net.tls_engine import TlsEngine as Plain
 from lbproxy.net.tls_stream import TlsStream
 from tests.support.openssl_engine import Engine
 from tests.unit.net.loopback import sockets, start, until

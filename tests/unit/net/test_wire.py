@@ -12,7 +12,7 @@ import pytest
 
 from lbproxy import compiled
 from lbproxy.net import wire
-from lbproxy.net.tls_engine import Engine
+from lbproxy.net.tls_engine import TlsEngine
 from lbproxy.streams import BODY_READ, HEAD_READ
 from tests.unit.net.loopback import sockets
 from tests.unit.net.tls_peer import Authority
@@ -131,7 +131,7 @@ def test_the_clock_is_that_of_the_time_module() -> None:
 def test_the_engine_is_native_where_it_can_be() -> None:
     """Every Python that these tests run on has an `ssl` with OpenSSL beside it in a library."""
     engine = wire.make_engine(Authority().server(), None)
-    assert (type(engine) is Engine) != wire.NATIVE
+    assert (type(engine) is TlsEngine) != wire.NATIVE
 
 
 def test_an_impossible_name_is_refused() -> None:

@@ -9,11 +9,11 @@ import pytest
 import trustme
 from gevent import socket as gsocket
 
-from lbproxy.net.tls_engine import Engine
+from lbproxy.net.tls_engine import TlsEngine
 from lbproxy.net.wire import NATIVE, make_engine
 
-MakeEngine = Callable[[ssl.SSLContext, str | None], Engine]
-ENGINES = [*([pytest.param(make_engine, id="native")] if NATIVE else []), pytest.param(Engine, id="plain")]
+MakeEngine = Callable[[ssl.SSLContext, str | None], TlsEngine]
+ENGINES = [*([pytest.param(make_engine, id="native")] if NATIVE else []), pytest.param(TlsEngine, id="plain")]
 """Of our side: that of plain Python is also what runs where the other one does not find its way."""
 
 

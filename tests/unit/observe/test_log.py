@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from lbproxy.config.model import Log
+from lbproxy.config.model import LogConfig
 from lbproxy.observe import log
 from lbproxy.observe.log import Bucket, Noisy
 
-PRELUDE = "from lbproxy.observe import log, standard\nfrom lbproxy.config.model import Log\n"
+PRELUDE = "from lbproxy.observe import log, standard\nfrom lbproxy.config.model import LogConfig\n"
 
 
 def stderr_of(code: str) -> bytes:
@@ -40,7 +40,8 @@ def on_a_terminal(code: str) -> str:
 
 
 def test_json_when_nobody_watches() -> None:
-    code = "log.configure(Log(), role='worker', generation=2, worker=1)\nlog.get_logger().info('started', workers=3, who='ü\\n')"
+    code = """log.configure(LogConfig(), role='worker', generation=2, worker=1)
+log.get_logger().info('started', workers=3, who='ü\\n')"""
     [line] = stderr_of(code).splitlines()
     event = json.loads(line)
     assert list(event)[:3] == ["timestamp", "level", "event"]
@@ -52,7 +53,7 @@ def test_json_when_nobody_watches() -> None:
 
 
 def test_console_on_a_terminal() -> None:
-    text = on_a_terminal("log.configure(Log(), role='master')\nlog.get_logger().warning('backend.down', pool='web')")
+    text = on_a_terminal("log.configure(LogConfig(), role='master')\nlog.get_logger().warning('backend.down', pool='web')")
     assert "backend.down" in text
     assert "\x1b[" in text  # colours
     assert not text.startswith("{")
@@ -60,7 +61,7 @@ def test_console_on_a_terminal() -> None:
 
 def test_hostile_text_cannot_steer_a_terminal_or_forge_a_line() -> None:
     hostile = "'\\x1b]0;owned\\x07\\r\\nforged=1\\ud800'"
-    code = f"log.configure(Log(format='console'), role='x')\nlog.get_logger().info('a', why={hostile})"
+    code = f"log.configure(LogConfig(format='console'), role='x')\nlog.get_logger().info('a', why={hostile})"
     [line] = stderr_of(code).splitlines()
     escaped = rb"\x1b]0;owned\x07\r\nforged=1\ud800"
     assert escaped in line.replace(rb"\\", b"\\")  # newer renderers quote once more
@@ -68,14 +69,15 @@ def test_hostile_text_cannot_steer_a_terminal_or_forge_a_line() -> None:
 
 
 def test_levels() -> None:
-    code = "log.configure(Log(level='warning'), role='x')\nl = log.get_logger()\nl.info('no')\nl.warning('yes')\nl.error('also')"
+    code = """log.configure(LogConfig(level='warning'), role='x')
+l = log.get_logger()\nl.info('no')\nl.warning('yes')\nl.error('also')"""
     assert [json.loads(line)["event"] for line in stderr_of(code).splitlines()] == ["yes", "also"]
 
 
 @pytest.mark.parametrize("style", ["json", "console"])
 def test_an_exception_comes_with_its_traceback_and_without_local_variables(style: str) -> None:
     code = f"""
-log.configure(Log(format={style!r}), role='x')
+log.configure(LogConfig(format={style!r}), role='x')
 def load(secret):
     raise ValueError('broken')
 try:
@@ -92,11 +94,11 @@ except ValueError:
 def test_a_child_configures_anew_after_a_fork() -> None:
     code = """
 import os
-log.configure(Log(), role='master')
+log.configure(LogConfig(), role='master')
 logger = log.get_logger()
 logger.info('one')
 if os.fork() == 0:
-    log.configure(Log(), role='worker', worker=1)
+    log.configure(LogConfig(), role='worker', worker=1)
     logger.info('two')
     os._exit(0)
 os.wait()
@@ -108,7 +110,7 @@ logger.info('three')
 
 
 def test_a_stderr_that_is_gone_costs_the_line_and_nothing_else() -> None:
-    code = "import os\nos.close(2)\nlog.configure(Log(), role='x')\nlog.get_logger().error('nobody hears')\nos._exit(0)"
+    code = "import os\nos.close(2)\nlog.configure(LogConfig(), role='x')\nlog.get_logger().error('nobody hears')\nos._exit(0)"
     assert stderr_of(code) == b""
 
 
@@ -116,7 +118,7 @@ def test_an_event_is_one_write() -> None:
     """So that lines of several processes do not mix: five processes, long lines, one pipe."""
     code = """
 import os
-log.configure(Log(), role='x')
+log.configure(LogConfig(), role='x')
 for number in range(4):
     if os.fork() == 0:
         break
@@ -144,7 +146,7 @@ def test_a_bucket_lets_a_burst_pass_then_the_rate() -> None:
 
 def test_noisy_events_tell_how_many_were_suppressed(capfd: pytest.CaptureFixture[str]) -> None:
     now = 50.0
-    log.configure(Log(format="json"), role="worker")
+    log.configure(LogConfig(format="json"), role="worker")
     noisy = Noisy(rate=1.0, burst=2, clock=lambda: now)
     for number in range(10):
         noisy.info("handshake.failed", number=number)

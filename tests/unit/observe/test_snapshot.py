@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 from lbproxy import __version__
-from lbproxy.balance.ledger import Health, PerSlot, Scalar, SlotState, admin_cell, cell_at, scalar_at, state_at
+from lbproxy.balance.ledger import HealthState, PerSlot, Scalar, SlotState, admin_cell, cell_at, scalar_at, state_at
 from lbproxy.config import model
 from lbproxy.observe.snapshot import facts, snapshot, totals
 from tests.unit.control.backends import new_ledger, pool_of, resolved
 
-OFF = model.Health(type="off")
+OFF = model.HealthConfig(type="off")
 
 
 def test_totals_add_up_the_living_and_the_dead() -> None:
@@ -55,7 +55,7 @@ def test_facts_of_each_backend_come_from_its_own_slot() -> None:
         for what in PerSlot:
             for backend in backends:
                 ledger.cells[cell_at(child, what, backend.slot)] = 1000 * child + 10 * backend.slot + what
-    ledger.cells[state_at(SlotState.HEALTH, 41)] = Health.UP
+    ledger.cells[state_at(SlotState.HEALTH, 41)] = HealthState.UP
     ledger.cells[state_at(SlotState.HEALTH_SINCE_MS, 41)] = 1_500
     ledger.cells[state_at(SlotState.ADMIN, 42)] = admin_cell(True, None)
     ledger.cells[state_at(SlotState.CHECKS, 42)] = 9
@@ -80,7 +80,7 @@ def test_an_operators_weight_is_the_one_that_counts() -> None:
     backends = resolved(pool_of("api", 1, 2, 3, health=OFF))
     for backend, orders in zip(backends, (admin_cell(False, 7), admin_cell(True, 0), admin_cell(True, None)), strict=True):
         ledger.cells[state_at(SlotState.ADMIN, backend.slot)] = orders
-        ledger.cells[state_at(SlotState.HEALTH, backend.slot)] = Health.UP
+        ledger.cells[state_at(SlotState.HEALTH, backend.slot)] = HealthState.UP
     found = facts(ledger, backends)
     assert [(fact.weight, fact.configured_weight, fact.drained, fact.usable) for fact in found] == [
         (7, 1, False, True),

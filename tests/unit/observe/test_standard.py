@@ -8,7 +8,7 @@ import sys
 
 PRELUDE = """
 import os, sys, warnings
-from lbproxy.config.model import Log
+from lbproxy.config.model import LogConfig
 from lbproxy.observe import log, standard
 standard.adopt_streams()
 """
@@ -21,7 +21,7 @@ def run(code: str) -> subprocess.CompletedProcess[str]:
 def test_what_is_said_stands_in_order() -> None:
     """Events, print() and what Python itself says."""
     done = run("""
-log.configure(Log(format="json"), role="x")
+log.configure(LogConfig(format="json"), role="x")
 print("one", "two", file=sys.stderr)
 log.get_logger().info("three")
 warnings.warn("four")
@@ -54,7 +54,7 @@ def test_dropped_events_are_told_when_it_flows_again() -> None:
     """With their number; and the loop may do that, with nothing new to say."""
     reading, writing = os.pipe()
     code = """
-log.configure(Log(format="json"), role="x")
+log.configure(LogConfig(format="json"), role="x")
 for number in range(5000):
     log.get_logger().info("turn", number=number)
 os.write(int(sys.argv[1]), b"full"); os.read(int(sys.argv[2]), 1)

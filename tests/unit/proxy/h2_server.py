@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from lbproxy.config import model
-from lbproxy.http.h2.engine import Engine
+from lbproxy.http.h2.engine import H2Engine
 from tests.support import h2_frames as wire
 from tests.support.h2_frames import DATA, RST_STREAM, Frame
 from tests.unit.http.h2.dialogue import Heard
@@ -26,7 +26,7 @@ class Request(NamedTuple):
 
 def h2_world(backends: int = 1, **more: object) -> World:
     """One whose backends speak HTTP/2 without TLS."""
-    pool = more.pop("pool", None) or model.Pool("app", (), protocol="h2")
+    pool = more.pop("pool", None) or model.PoolConfig("app", (), protocol="h2")
     return World(backends, pool=pool, **more)  # type: ignore[arg-type]  # what World takes
 
 
@@ -37,7 +37,7 @@ class H2Server:
         """`settings`: what it greets with; None: nothing."""
         self.stream = stream
         self.heard = Heard()
-        self.engine = Engine(self.heard, server=True)
+        self.engine = H2Engine(self.heard, server=True)
         self.frames: list[Frame] = []
         self._whole = b""
         if settings is not None:

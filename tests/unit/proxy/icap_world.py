@@ -19,7 +19,9 @@ def looked_at(*, scratch: FakeScratch | None = None, route: dict[str, Any] | Non
     settings = {"pool": "av", **settings}
     if "respmod" not in settings and "reqmod" not in settings:
         settings |= {"reqmod": "/req"}
-    return World(1, route=model.Route("app", icap=model.Icap(**settings), **route or {}), scratch=scratch, icap_servers=servers)
+    return World(
+        1, route=model.RouteConfig("app", icap=model.IcapConfig(**settings), **route or {}), scratch=scratch, icap_servers=servers
+    )
 
 
 def server(world: World, number: int = -1) -> FakeStream:

@@ -6,11 +6,11 @@ import re
 
 from lbproxy.balance.backend import Backend
 from lbproxy.balance.keyed_pool import KeyedPool
-from lbproxy.balance.ledger import Health, PickLock, SlotState, state_at
+from lbproxy.balance.ledger import HealthState, PickLock, SlotState, state_at
 from lbproxy.balance.sticky import Words
 from lbproxy.config import model
 from lbproxy.proxy.admission import Admission
-from lbproxy.proxy.affinity import Affinity, Sticky
+from lbproxy.proxy.affinity import Affinity, StickyCookie
 from lbproxy.proxy.destination import Destination
 from lbproxy.proxy.router import Router
 from tests.unit.http.heads import asking
@@ -24,8 +24,8 @@ def sticky_world() -> tuple[World, Words]:
     backends = [Backend("app", f"b{slot}", "backend.test", "10.0.0.1", 9000 + slot, 1, 0, slot) for slot in range(2)]
     pool = KeyedPool("app", backends, world.ledger, PickLock(NoLock(), world.ledger, 0), 0)
     words = Words(b"s" * 32, [backend.identity for backend in backends])
-    world.service.router = Router([(model.Route("app"), Destination(pool, model.Timeouts()))])
-    world.service.admissions = {"app": Admission(pool, Affinity(sticky=Sticky("srv", words, "lax", 0)))}
+    world.service.router = Router([(model.RouteConfig("app"), Destination(pool, model.TimeoutsConfig()))])
+    world.service.admissions = {"app": Admission(pool, Affinity(sticky=StickyCookie("srv", words, "lax", 0)))}
     return world, words
 
 
@@ -59,7 +59,7 @@ def test_a_client_stays_with_its_backend() -> None:
 def test_an_unfit_backend_is_left_and_the_client_is_told_so() -> None:
     """Whose backend is down gets another one, and its cookie."""
     world, words = sticky_world()
-    world.ledger.cells[state_at(SlotState.HEALTH, 1)] = Health.DOWN
+    world.ledger.cells[state_at(SlotState.HEALTH, 1)] = HealthState.DOWN
     client = world.connect()
     client.feed(get("/", f"Cookie: srv={words.of(1).decode()}"))
     world.upstream.feed(ok())
@@ -85,7 +85,7 @@ def test_no_backend_left() -> None:
     """503, as in any pool."""
     world, _ = sticky_world()
     for slot in range(2):
-        world.ledger.cells[state_at(SlotState.HEALTH, slot)] = Health.DOWN
+        world.ledger.cells[state_at(SlotState.HEALTH, slot)] = HealthState.DOWN
     client = world.connect()
     client.feed(get())
     assert client.take().startswith(b"HTTP/1.1 503 ")
@@ -111,10 +111,10 @@ def test_clients_stay_with_backends_that_stay() -> None:
     pool = destination.pool
     word = words.of(1)
     backends = [pool.backends[1], Backend("app", "b7", "backend.test", "10.0.0.1", 9007, 1, 0, 7)]
-    world.ledger.cells[state_at(SlotState.HEALTH, 7)] = Health.UP
+    world.ledger.cells[state_at(SlotState.HEALTH, 7)] = HealthState.UP
     fresh = Words(b"s" * 32, [backend.identity for backend in backends])
     pool.set_backends(backends, None)
-    world.service.admissions["app"].backends_moved(Affinity(sticky=Sticky("srv", fresh, "lax", 0)))
+    world.service.admissions["app"].backends_moved(Affinity(sticky=StickyCookie("srv", fresh, "lax", 0)))
     client = world.connect()
     client.feed(get("/", f"Cookie: srv={word.decode()}"))
     world.upstream.feed(ok())

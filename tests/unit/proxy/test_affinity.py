@@ -5,15 +5,15 @@ from __future__ import annotations
 import pytest
 
 from lbproxy.balance.selection import Preference
-from lbproxy.balance.source_hash import Ring, number_of
+from lbproxy.balance.source_hash import HashRing, number_of
 from lbproxy.balance.sticky import Words
 from lbproxy.http.forwarding import Forwarder
 from lbproxy.http.h1.request import parse_request
 from lbproxy.http.message import RequestHead
-from lbproxy.proxy.affinity import Affinity, Source, Sticky
+from lbproxy.proxy.affinity import Affinity, Source, StickyCookie
 
 WORDS = Words(b"s" * 32, ["app/a", "app/b", "app/c"])
-RING = Ring(["a", "b", "c"], [1, 1, 1])
+RING = HashRing(["a", "b", "c"], [1, 1, 1])
 FORWARDER = Forwarder("192.0.2.7", "https", 443, ())
 
 
@@ -49,7 +49,7 @@ def test_a_client_behind_a_trusted_proxy_is_told_by_the_proxy() -> None:
 
 def test_the_cookie_goes_out_until_it_comes_back() -> None:
     """A client without one, with a strange one, and with that of another backend gets the one of where it was served."""
-    affinity = Affinity(sticky=Sticky("srv", WORDS, "lax", 0))
+    affinity = Affinity(sticky=StickyCookie("srv", WORDS, "lax", 0))
     word = WORDS.of(1).decode()
     for fields in ([], ["Cookie: srv=nonsense"], [f"Cookie: srv={WORDS.of(0).decode()}"]):
         wanted = affinity.preference(head(*fields), FORWARDER)
@@ -70,11 +70,11 @@ def test_the_cookie_goes_out_until_it_comes_back() -> None:
 )
 def test_attributes(same_site: str, max_age: int, secure: bool, end: bytes) -> None:
     """Secure where it can come back, and where a browser would refuse it otherwise."""
-    assert Sticky("srv", WORDS, same_site, max_age).line(0, secure=secure).endswith(end)
+    assert StickyCookie("srv", WORDS, same_site, max_age).line(0, secure=secure).endswith(end)
 
 
 def test_both() -> None:
     """The cookie first, then the source."""
-    affinity = Affinity(Source("address"), RING, Sticky("srv", WORDS, "lax", 0))
+    affinity = Affinity(Source("address"), RING, StickyCookie("srv", WORDS, "lax", 0))
     wanted = affinity.preference(head(f"Cookie: srv={WORDS.of(2).decode()}"), FORWARDER)
     assert wanted == Preference(2, number_of(b"192.0.2.7"), RING, repeatable=True)

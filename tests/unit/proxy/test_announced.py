@@ -10,20 +10,20 @@ from lbproxy.config import model
 from lbproxy.config.model import Network
 from lbproxy.http.forwarding import Forwarder
 from lbproxy.prelude.announce import LOCAL, Ends, header
-from lbproxy.proxy.announced import Announced, announce
+from lbproxy.proxy.announced import AnnouncedUpstreams, announce
 from lbproxy.proxy.client import ClientConnection
 from lbproxy.proxy.downstream import NO_REDIRECT
 from lbproxy.worker.accept.connection_filter import AnnouncedConnection
 from tests.unit.proxy.world import EOF, FakeStream, World, get, ok
 
 ENDS = Ends("192.0.2.1", 51000, "198.51.100.1", 443)
-POOL = model.Pool("app", (), proxy_protocol="v2")
+POOL = model.PoolConfig("app", (), proxy_protocol="v2")
 
 
 class Site:
     """A pool whose backends are told, and clients."""
 
-    def __init__(self, backends: int = 1, pool: model.Pool = POOL) -> None:
+    def __init__(self, backends: int = 1, pool: model.PoolConfig = POOL) -> None:
         self.world = World(backends, pool=pool)
 
     def connect(self, ends: Ends = ENDS, trusted: tuple[Network, ...] = ()) -> FakeStream:
@@ -31,7 +31,7 @@ class Site:
         stream = FakeStream(self.world, "client")
         self.world.limit.acquire_anyway()
         forwarder = Forwarder(ends.source, "https", 443, trusted)
-        forwarder.announced = announced = Announced(lambda: ends, "db.example", "h2")
+        forwarder.announced = announced = AnnouncedUpstreams(lambda: ends, "db.example", "h2")
         count = AnnouncedConnection(self.world.limit, announced)
         ClientConnection(self.world.service, stream, ends.source, forwarder, NO_REDIRECT, 0.0, count).await_first()
         return stream
@@ -106,11 +106,11 @@ def test_a_backend_that_closes_or_speaks_unasked_loses_its_connection() -> None:
 
 
 @pytest.mark.parametrize("connections", [
-    model.Connections(idle=0), model.Connections(max_requests=1), model.Connections(idle_timeout=0.05),
-    model.Connections(max_age=0.01),
+    model.ConnectionsConfig(idle=0), model.ConnectionsConfig(max_requests=1), model.ConnectionsConfig(idle_timeout=0.05),
+    model.ConnectionsConfig(max_age=0.01),
 ])  # fmt: skip
-def test_how_long_they_are_kept_says_the_pool(connections: model.Connections) -> None:
-    pool = model.Pool("app", (), proxy_protocol="v1", connections=connections)
+def test_how_long_they_are_kept_says_the_pool(connections: model.ConnectionsConfig) -> None:
+    pool = model.PoolConfig("app", (), proxy_protocol="v1", connections=connections)
     site = Site(pool=pool)
     site.world.idle._settings = {"app": connections}
     client = site.connect()
@@ -133,7 +133,7 @@ def test_a_trusted_proxy_speaks_for_many() -> None:
 
 
 def test_requests_with_ids_tell_the_one_they_are_opened_for() -> None:
-    pool = model.Pool("app", (), proxy_protocol="v2", headers=model.Headers(request_id="pass"))
+    pool = model.PoolConfig("app", (), proxy_protocol="v2", headers=model.HeadersConfig(request_id="pass"))
     site = Site(pool=pool)
     client = site.connect()
     site.ask(client, "X-Request-Id: abc-1")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lbproxy.balance.ledger import Health, PerSlot, SlotState, state_at
+from lbproxy.balance.ledger import HealthState, PerSlot, SlotState, state_at
 from tests.unit.proxy.world import EOF, FakeStream, World, get, ok
 
 SCHEMES = ["NTLM", "Negotiate", "negotiate", "Kerberos", "Nego2", "CredSSP"]
@@ -122,7 +122,7 @@ def test_a_backend_that_may_not_be_used_is_not() -> None:
     client = world.connect()
     own = log_in(world, client)
     assert world.ledger.slot_total(PerSlot.IN_FLIGHT, 0) == 0
-    world.ledger.cells[state_at(SlotState.HEALTH, 0)] = Health.DOWN
+    world.ledger.cells[state_at(SlotState.HEALTH, 0)] = HealthState.DOWN
     client.feed(get())
     assert world.dials == [9000, 9001]
     assert world.ledger.slot_total(PerSlot.IN_FLIGHT, 1) == 1

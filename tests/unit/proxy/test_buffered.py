@@ -11,13 +11,13 @@ from lbproxy.streams import BLOCK
 from tests.unit.proxy.fakes import FakeScratch
 from tests.unit.proxy.world import CHUNKED, EOF, World, get, ok, post
 
-POOL = model.Pool("app", (), buffer_requests=1000, buffer_responses=1000)
+POOL = model.PoolConfig("app", (), buffer_requests=1000, buffer_responses=1000)
 
 
 def buffering(backends: int = 2, **others: object) -> World:
     """A world whose pool buffers."""
-    settings = model.Pool("app", (), **{"buffer_requests": 1000, "buffer_responses": 1000, **others})  # type: ignore[arg-type]
-    return World(backends, pool=settings, scratch=FakeScratch(), timeouts=model.Timeouts(request_head=5.0))
+    settings = model.PoolConfig("app", (), **{"buffer_requests": 1000, "buffer_responses": 1000, **others})  # type: ignore[arg-type]
+    return World(backends, pool=settings, scratch=FakeScratch(), timeouts=model.TimeoutsConfig(request_head=5.0))
 
 
 def in_flight(world: World) -> int:
@@ -92,7 +92,7 @@ def test_a_client_that_asks_is_told_to_go_on() -> None:
 
 def test_one_that_is_refused_is_not() -> None:
     """413 before a byte of the body."""
-    world = World(pool=POOL, limits=model.Limits(body=4), scratch=FakeScratch())
+    world = World(pool=POOL, limits=model.LimitsConfig(body=4), scratch=FakeScratch())
     client = world.connect()
     client.feed(get("/", "Content-Length: 5", "Expect: 100-continue", method="PUT"))
     assert client.take().startswith(b"HTTP/1.1 413 ")

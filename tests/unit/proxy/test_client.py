@@ -103,7 +103,7 @@ def test_what_is_refused_is_answered_and_closed(said: list[bytes], status: int, 
 @pytest.mark.parametrize("parked_before", [False, True])
 def test_empty_lines_behind_a_request_begin_nothing(pieces: list[bytes], parked_before: bool) -> None:
     """Old clients send one behind a POST: the connection is as idle as it was, no head is late, and the next request is served."""
-    world = World(backends=1, timeouts=model.Timeouts(request_head=5.0, keepalive=20.0))
+    world = World(backends=1, timeouts=model.TimeoutsConfig(request_head=5.0, keepalive=20.0))
     client = world.connect()
     client.feed(post(b"hi") + (b"" if parked_before else pieces[0]))
     world.upstream.feed(ok())
@@ -193,7 +193,7 @@ def test_a_refusal_that_cannot_be_sent() -> None:
 
 def test_a_slow_head_has_a_total_limit() -> None:
     """One byte a second keeps a connection no longer than silence does."""
-    world = World(timeouts=model.Timeouts(request_head=5.0))
+    world = World(timeouts=model.TimeoutsConfig(request_head=5.0))
     client = world.connect()
     for byte in get():
         client.feed(bytes([byte]))
@@ -208,7 +208,7 @@ def test_a_slow_head_has_a_total_limit() -> None:
 
 
 def test_a_new_connection_that_says_nothing() -> None:
-    world = World(timeouts=model.Timeouts(request_head=5.0))
+    world = World(timeouts=model.TimeoutsConfig(request_head=5.0))
     client = world.connect()
     world.pass_time(4.5)
     assert client.is_open()
@@ -232,7 +232,7 @@ def test_an_idle_connection_keeps_no_greenlet() -> None:
 
 
 def test_an_idle_connection_ends_after_keepalive() -> None:
-    world = World(backends=1, timeouts=model.Timeouts(keepalive=20.0))
+    world = World(backends=1, timeouts=model.TimeoutsConfig(keepalive=20.0))
     client = world.connect()
     served(world, client)
     world.pass_time(15.0)
@@ -245,7 +245,7 @@ def test_an_idle_connection_ends_after_keepalive() -> None:
 
 
 def test_a_keepalive_shorter_than_the_greenlets_patience() -> None:
-    world = World(timeouts=model.Timeouts(keepalive=0.5))
+    world = World(timeouts=model.TimeoutsConfig(keepalive=0.5))
     client = world.connect()
     served(world, client)
     world.pass_time(0.75)
@@ -255,7 +255,7 @@ def test_a_keepalive_shorter_than_the_greenlets_patience() -> None:
 
 def test_no_deadline_is_left_over_for_the_exchange() -> None:
     """Neither the idle time nor the head's limit may cut a request whose backend takes its time."""
-    world = World(timeouts=model.Timeouts(request_head=5.0, keepalive=5.0, response_head=100.0))
+    world = World(timeouts=model.TimeoutsConfig(request_head=5.0, keepalive=5.0, response_head=100.0))
     client = world.connect()
     client.feed(get()[:10])
     world.pass_time(1.0)
@@ -306,7 +306,7 @@ def test_connection_close_is_honoured() -> None:
 @pytest.mark.parametrize("gone", [EOF, LOST], ids=["end", "reset"])
 def test_a_client_that_ends_its_side_while_it_waits(how: str, gone: bytes | Exception) -> None:
     """It may be reading still (nc, old tools): a route can answer it all the same. One that is lost is lost."""
-    world = World(backends=1, route=model.Route("app", client_close=how))
+    world = World(backends=1, route=model.RouteConfig("app", client_close=how))
     client = world.connect()
     client.feed(get())
     upstream = world.upstream
@@ -326,7 +326,7 @@ def test_a_client_that_ends_its_side_while_it_waits(how: str, gone: bytes | Exce
 
 
 def test_a_pipeline_before_the_end_of_input_is_answered() -> None:
-    world = World(backends=1, route=model.Route("app", client_close="answer"))
+    world = World(backends=1, route=model.RouteConfig("app", client_close="answer"))
     client = world.connect()
     client.feed(get("/1"))
     client.feed(get("/2"))

@@ -49,7 +49,7 @@ class Try:
     """One world, and a client in it that sends the pieces."""
 
     def __init__(self, parts: list[bytes]) -> None:
-        self.world = World(1, limits=model.Limits())
+        self.world = World(1, limits=model.LimitsConfig())
         self.client = self.world.connect()
         for part in parts:
             if self.client.end:

@@ -132,7 +132,7 @@ def test_trailers(whose: str) -> None:
 
 def test_cve_2019_20372() -> None:
     """nginx: the body of a request that is answered with an error page is the next request. Here it is read, or the end."""
-    world = World(1, route=model.Route("app", host="other.example"))
+    world = World(1, route=model.RouteConfig("app", host="other.example"))
     client = world.connect()
     client.feed(get("/", f"Content-Length: {len(SMUGGLED)}", method="POST"))
     assert client.take().startswith(b"HTTP/1.1 404 ")
@@ -143,7 +143,7 @@ def test_cve_2019_20372() -> None:
 
 def test_cve_2025_4366() -> None:
     """Pingora: an answer from elsewhere leaves the body unread, as the next request. The body here: not a request of its own."""
-    world = World(1, route=model.Route("app", host="other.example"))
+    world = World(1, route=model.RouteConfig("app", host="other.example"))
     client = world.connect()
     client.feed(get("/", f"Content-Length: {len(SMUGGLED)}", method="POST") + SMUGGLED)
     assert world.outcomes() == [(404, "no_route")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lbproxy.config.model import HeaderRules
+from lbproxy.config.model import HeaderRulesConfig
 from lbproxy.http.date import date_line
 from lbproxy.http.edits import ResponseEdits
 from lbproxy.http.heads import ResponseHeads
@@ -94,7 +94,7 @@ def test_rules_about_it_hold() -> None:
     kept = ResponseHeads(9, ResponseEdits(["x-a"], [])).read(raw, b"GET")
     assert kept.head.undated
     assert values(kept.dated(NOW), "date") == [NOW.partition(b": ")[2]]
-    assert HeaderRules(remove=("Date",))  # as it stands in a file
+    assert HeaderRulesConfig(remove=("Date",))  # as it stands in a file
 
 
 @pytest.mark.parametrize("early", [False, True])

@@ -251,7 +251,7 @@ def test_a_cut_answer_is_never_a_clean_end(response: list[bytes | Exception], re
 
 
 def test_a_silent_backend_in_the_middle_of_a_body() -> None:
-    world = World(timeouts=model.Timeouts(body_idle=5.0))
+    world = World(timeouts=model.TimeoutsConfig(body_idle=5.0))
     client = world.connect()
     client.feed(get())
     world.upstream.feed(ok(b"x" * 10)[:-5])

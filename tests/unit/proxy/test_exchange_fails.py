@@ -6,7 +6,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from lbproxy.balance.ledger import Health, PerSlot, SlotState, state_at
+from lbproxy.balance.ledger import HealthState, PerSlot, SlotState, state_at
 from lbproxy.config import model
 from lbproxy.proxy.response_head import MAX_RESPONSE_HEAD
 from tests.unit.proxy.world import EOF, LOST, UNHEARD, FakeStream, World, get, ok, post
@@ -268,7 +268,9 @@ def test_a_chunk_that_breaks_later_is_told_apart_from_a_death() -> None:
 def test_what_is_tried_again_is_for_the_pool_to_say(retry_on: tuple[str, ...], death: bytes | None, again: bool) -> None:
     """By default what tells that a backend is not there; None: silence."""
     for method in ("GET", "POST"):
-        world = World(backends=2, timeouts=model.Timeouts(response_head=5.0), pool=model.Pool("app", (), retry_on=retry_on))
+        world = World(
+            backends=2, timeouts=model.TimeoutsConfig(response_head=5.0), pool=model.PoolConfig("app", (), retry_on=retry_on)
+        )
         client = world.connect()
         client.feed(get(method=method))
         if death is None:
@@ -281,7 +283,7 @@ def test_what_is_tried_again_is_for_the_pool_to_say(retry_on: tuple[str, ...], d
 
 
 def test_a_backend_that_does_not_answer() -> None:
-    world = World(timeouts=model.Timeouts(response_head=5.0))
+    world = World(timeouts=model.TimeoutsConfig(response_head=5.0))
     client = world.connect()
     client.feed(get(method="POST"))
     world.pass_time(5.5)
@@ -294,11 +296,11 @@ def test_a_backend_that_does_not_answer() -> None:
 
 
 def test_no_route_and_no_backend() -> None:
-    world = World(backends=1, route=model.Route("app", path="/api"))
+    world = World(backends=1, route=model.RouteConfig("app", path="/api"))
     client = world.connect()
     client.feed(get("/other"))
     assert client.take().startswith(b"HTTP/1.1 404 ")
-    world.ledger.cells[state_at(SlotState.HEALTH, 0)] = Health.DOWN
+    world.ledger.cells[state_at(SlotState.HEALTH, 0)] = HealthState.DOWN
     client.feed(get("/api/x"))
     got = client.take()
     assert got.startswith(b"HTTP/1.1 503 ")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from lbproxy.config import model
-from lbproxy.http.grpc import UNHEARD, Code
-from lbproxy.http.h2.vocabulary import Code as H2Code
+from lbproxy.http.grpc import UNHEARD, GrpcCode
 from lbproxy.http.h2.vocabulary import Fields
+from lbproxy.http.h2.vocabulary import H2Code as H2Code
 from tests.support.h2_frames import data, headers, reset
 from tests.support.h2_peer import Heads
 from tests.unit.proxy.fakes import FakeScratch
@@ -72,7 +72,7 @@ def test_a_call_ends_by_its_trailers() -> None:
     told = caller.told()
     assert told[1:] == [("data", MESSAGE), ("trailers", ((b"grpc-status", b"0"), (b"grpc-message", b"fine")))]
     assert ended(world) == [(200, "", 0)]
-    assert counted(world) == {Code.OK: 1}
+    assert counted(world) == {GrpcCode.OK: 1}
     world.at_rest()
 
 
@@ -84,13 +84,13 @@ def test_a_call_that_ends_with_its_head() -> None:
     world.upstream.feed(ok(b"", "Content-Type: application/grpc", "grpc-status: 5", "grpc-message: no such thing"))
     assert caller.trailers_only()[b"grpc-status"] == b"5"
     assert ended(world) == [(200, "", 5)]
-    assert counted(world) == {Code.NOT_FOUND: 1}
+    assert counted(world) == {GrpcCode.NOT_FOUND: 1}
     world.at_rest()
 
 
 def test_other_requests_are_none() -> None:
     """Their lines and answers are as ever."""
-    world = World(1, route=model.Route("app", host="other.example"))
+    world = World(1, route=model.RouteConfig("app", host="other.example"))
     client = world.connect()
     client.feed(get("/", "Content-Type: application/json", "Content-Length: 2", method="POST") + b"{}")
     assert client.take().startswith(b"HTTP/1.1 404 ")
@@ -112,13 +112,13 @@ def test_no_backend_is_unavailable() -> None:
     assert said[b"content-type"] == b"application/grpc+proto"
     assert b"proxy-status" in said
     assert ended(world) == [(200, "connection_refused", 14)]
-    assert counted(world) == {Code.UNAVAILABLE: 1}
+    assert counted(world) == {GrpcCode.UNAVAILABLE: 1}
     world.at_rest()
 
 
 def test_no_route_is_unimplemented() -> None:
     """As the mapping has it."""
-    world = World(1, route=model.Route("app", host="other.example"))
+    world = World(1, route=model.RouteConfig("app", host="other.example"))
     caller = Caller(world)
     caller.call()
     assert caller.trailers_only()[b"grpc-status"] == b"12"
@@ -127,7 +127,7 @@ def test_no_route_is_unimplemented() -> None:
 
 def test_a_message_that_is_too_large_is_resource_exhausted() -> None:
     """Whether its length is told or not."""
-    world = World(1, limits=model.Limits(body=4))
+    world = World(1, limits=model.LimitsConfig(body=4))
     caller = Caller(world)
     caller.call()
     assert caller.trailers_only()[b"grpc-status"] == b"8"
@@ -143,7 +143,7 @@ def test_a_call_that_is_malformed_is_answered_as_one() -> None:
     assert said[b"grpc-status"] == b"13"
     [line] = world.lines()
     assert (line["status"], line["reason"]) == (200, "target_escape")
-    assert counted(world) == {Code.INTERNAL: 1}
+    assert counted(world) == {GrpcCode.INTERNAL: 1}
     world.at_rest()
 
 
@@ -175,7 +175,7 @@ def test_grpc_web_over_http_1_1_is_answered_as_such() -> None:
     assert b"\r\nContent-Type: application/grpc-web+proto\r\nContent-Length: 0\r\n" in said
     assert b"\r\ngrpc-status: 14\r\n" in said
     assert ended(world) == [(200, "", None), (200, "connection_refused", 14)]
-    assert counted(world) == {UNHEARD: 1, Code.UNAVAILABLE: 1}
+    assert counted(world) == {UNHEARD: 1, GrpcCode.UNAVAILABLE: 1}
 
 
 def test_a_part_of_an_answer_ends_by_trailers_of_ours() -> None:
@@ -226,14 +226,14 @@ def test_a_deadline_ends_the_call(begun: bool) -> None:
     told = caller.told()
     assert (told[-1] == ("trailers", said)) if begun else str(said)[1:-1] in str(told[0][1])
     assert ended(world) == [(200, "grpc_timeout", 4)]
-    assert counted(world) == {Code.DEADLINE_EXCEEDED: 1}
+    assert counted(world) == {GrpcCode.DEADLINE_EXCEEDED: 1}
     world.at_rest()
 
 
 @pytest.mark.parametrize(("routes", "reason"), [(1.0, "request_timeout"), (9.0, "grpc_timeout")])
 def test_the_nearer_limit_counts(routes: float, reason: str) -> None:
     """The route's own, or the client's."""
-    world = World(1, timeouts=model.Timeouts(request=routes))
+    world = World(1, timeouts=model.TimeoutsConfig(request=routes))
     caller = Caller(world)
     caller.call((b"grpc-timeout", b"3S"))
     world.pass_time(3.5)
@@ -249,7 +249,7 @@ def test_a_call_that_is_called_off() -> None:
     caller.client.stream.feed(reset(1, H2Code.CANCEL))
     assert world.upstream.end == "abort"
     assert ended(world) == [(499, "client_closed", 1)]
-    assert counted(world) == {Code.CANCELLED: 1}
+    assert counted(world) == {GrpcCode.CANCELLED: 1}
     world.at_rest()
 
 
@@ -258,7 +258,7 @@ def test_a_call_that_is_called_off() -> None:
 
 def test_a_stream_of_messages_may_be_silent() -> None:
     """Once its backend has answered, on both sides, as long as a tunnel; and it goes on."""
-    world = World(1, timeouts=model.Timeouts(body_idle=5.0, response_head=5.0, tunnel=600.0))
+    world = World(1, timeouts=model.TimeoutsConfig(body_idle=5.0, response_head=5.0, tunnel=600.0))
     caller = Caller(world)
     caller.call(ended=False)
     world.upstream.feed(ANSWER)
@@ -277,7 +277,7 @@ def test_a_stream_of_messages_may_be_silent() -> None:
 
 def test_a_stream_of_messages_is_not_silent_for_ever() -> None:
     """A tunnel's limit is its limit."""
-    world = World(1, timeouts=model.Timeouts(body_idle=5.0, tunnel=60.0))
+    world = World(1, timeouts=model.TimeoutsConfig(body_idle=5.0, tunnel=60.0))
     caller = Caller(world)
     caller.call()
     world.upstream.feed(ANSWER)
@@ -288,7 +288,7 @@ def test_a_stream_of_messages_is_not_silent_for_ever() -> None:
 
 def test_a_call_is_never_taken_in_whole() -> None:
     """Whoever waits for the answer to his first message has not ended his request."""
-    pool = model.Pool("app", (), buffer_requests=1000, buffer_responses=1000)
+    pool = model.PoolConfig("app", (), buffer_requests=1000, buffer_responses=1000)
     world = World(1, pool=pool, scratch=FakeScratch())
     caller = Caller(world)
     caller.call(ended=False)

@@ -10,10 +10,10 @@ import pytest
 
 from lbproxy.balance.backend import Backend
 from lbproxy.balance.keyed_pool import KeyedPool
-from lbproxy.balance.ledger import Health, PerSlot, Scalar, SlotState, state_at
+from lbproxy.balance.ledger import HealthState, PerSlot, Scalar, SlotState, state_at
 from lbproxy.balance.queued_pool import QueuedPool
 from lbproxy.balance.shared_queue import SharedQueue
-from lbproxy.balance.source_hash import Ring
+from lbproxy.balance.source_hash import HashRing
 from lbproxy.config import model
 from lbproxy.errors import UpstreamError
 from lbproxy.prelude.alert import INTERNAL_ERROR, fatal
@@ -31,8 +31,8 @@ ENDS = Ends("198.51.100.7", 51000, "203.0.113.1", 443)
 
 def passage(world: World, **settings: Any) -> Passage:
     """To the world's pool."""
-    pool = model.Pool("app", (), **settings)
-    listen = model.Listen(model.Address("127.0.0.1", 443), passthrough=(("db.test", "app"),))
+    pool = model.PoolConfig("app", (), **settings)
+    listen = model.ListenConfig(model.Address("127.0.0.1", 443), passthrough=(("db.test", "app"),))
     config = model.Config("", (listen,), (), (pool,), timeouts=world.config.timeouts)
     passages = make_passages(listen, config, {"app": world.pool})
     assert passages is not None
@@ -114,10 +114,10 @@ def test_another_backend_while_nothing_was_sent() -> None:
 ])  # fmt: skip
 def test_who_gets_no_backend_is_told_so(refused: int, settings: dict[str, Any], dials: int, reason: str) -> None:
     """By an alert; nobody is tried more often than for a request."""
-    world = World(backends=max(1, refused), pool=model.Pool("app", (), **settings))
+    world = World(backends=max(1, refused), pool=model.PoolConfig("app", (), **settings))
     world.refuse(0, 1)
     if not refused:
-        world.ledger.cells[state_at(SlotState.HEALTH, 0)] = Health.DOWN
+        world.ledger.cells[state_at(SlotState.HEALTH, 0)] = HealthState.DOWN
     client = connect(world, **settings)
     assert (client.take(), client.end) == (fatal(INTERNAL_ERROR), "finish")
     assert len(world.dials) == dials
@@ -172,7 +172,7 @@ def test_a_backend_that_is_lost(said: bytes) -> None:
 def test_silence_is_limited() -> None:
     """By the pool's time for tunnels."""
     world = World(backends=1)
-    connect(world, timeouts=model.NearTimeouts(tunnel=60.0))
+    connect(world, timeouts=model.NearTimeoutsConfig(tunnel=60.0))
     world.pass_time(61.0)
     assert told(world)[0] == "tunnel_idle"
     world.at_rest()
@@ -232,7 +232,7 @@ def test_a_client_belongs_to_the_backend_that_its_address_leads_to() -> None:
 
     def make() -> tuple[KeyedPool, Admission]:
         pool = KeyedPool("app", servers(), world.ledger, world.pick_lock, 0)
-        return pool, Admission(pool, Affinity(Source("address"), Ring(["b0", "b1"], [1, 1])))
+        return pool, Admission(pool, Affinity(Source("address"), HashRing(["b0", "b1"], [1, 1])))
 
     placed(world, make)
     for _ in range(6):
@@ -270,7 +270,7 @@ def test_a_full_pool_is_waited_for() -> None:
 def test_its_line_is_json() -> None:
     """For a client without a name, too."""
     world = World(backends=1)
-    world.ledger.cells[state_at(SlotState.HEALTH, 0)] = Health.DOWN
+    world.ledger.cells[state_at(SlotState.HEALTH, 0)] = HealthState.DOWN
     connect(world, name="")
     [line] = world.access_log.take().splitlines()
     assert json.loads(line)["sni"] == ""
@@ -279,7 +279,7 @@ def test_its_line_is_json() -> None:
 def test_a_failure_that_is_not_to_be_tried_again() -> None:
     """As the pool's retry_on says."""
     settings: dict[str, Any] = {"retry_on": ("closed",)}
-    world = World(backends=2, pool=model.Pool("app", (), **settings))
+    world = World(backends=2, pool=model.PoolConfig("app", (), **settings))
     for port in (9000, 9001):
         world.refusing[port] = UpstreamError(504, "connect_timeout", nothing_sent=True)
     connect(world, **settings)

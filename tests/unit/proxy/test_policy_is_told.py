@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lbproxy.balance.policy import Outcome
+from lbproxy.balance.policy import PickOutcome
 from tests.unit.proxy.tunnels import ASK, GRANT
 from tests.unit.proxy.world import EOF, World, get, ok, post
 
@@ -13,12 +13,12 @@ class Curious:
     """A policy that takes the first, and notes what it is told: index, seconds, outcome."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[int, float, Outcome]] = []
+        self.told: list[tuple[int, float, PickOutcome]] = []
 
     def choose(self, usable: Sequence[int], loads: Sequence[int], weights: Sequence[int]) -> int:
         return usable[0]
 
-    def ended(self, index: int, seconds: float, outcome: Outcome) -> None:
+    def ended(self, index: int, seconds: float, outcome: PickOutcome) -> None:
         self.told.append((index, round(seconds, 3), outcome))
 
 
@@ -35,13 +35,13 @@ def test_the_time_to_the_head() -> None:
     client.feed(get())
     world.pass_time(0.25)
     world.upstream.feed(ok(b"x" * 10)[:-5])
-    assert policy.told == [(0, 0.25, Outcome.ANSWERED)]
+    assert policy.told == [(0, 0.25, PickOutcome.ANSWERED)]
     world.pass_time(3.0)
     world.upstream.feed(b"x" * 5)
     client.feed(get())
     world.pass_time(0.5)
     world.upstream.feed(ok(status="503 Busy"))
-    assert policy.told[1:] == [(0, 0.5, Outcome.ERROR)]
+    assert policy.told[1:] == [(0, 0.5, PickOutcome.ERROR)]
     world.at_rest()
 
 
@@ -53,7 +53,7 @@ def test_a_backend_without_an_answer() -> None:
     client.feed(get())
     world.pass_time(0.1)
     world.upstream.feed(EOF)
-    assert [(index, outcome) for index, _, outcome in policy.told] == [(0, Outcome.FAILED), (1, Outcome.FAILED)]
+    assert [(index, outcome) for index, _, outcome in policy.told] == [(0, PickOutcome.FAILED), (1, PickOutcome.FAILED)]
     assert policy.told[1][1] >= 0.1
     assert client.take().startswith(b"HTTP/1.1 502 ")
 
@@ -67,7 +67,7 @@ def test_a_second_try_is_a_pick_of_its_own() -> None:
     world.upstream.feed(EOF)
     world.pass_time(0.25)
     world.upstream.feed(ok())
-    assert [(index, outcome) for index, _, outcome in policy.told] == [(0, Outcome.FAILED), (1, Outcome.ANSWERED)]
+    assert [(index, outcome) for index, _, outcome in policy.told] == [(0, PickOutcome.FAILED), (1, PickOutcome.ANSWERED)]
     assert policy.told[0][1] == 4.0
     assert policy.told[1][1] <= 0.25
     world.at_rest()
@@ -85,7 +85,7 @@ def test_how_long_a_client_takes_is_not_its_backends() -> None:
     client.feed(post(b"abc"))
     world.pass_time(0.25)
     world.upstream.feed(ok())
-    assert policy.told == [(0, 0.25, Outcome.ANSWERED)]
+    assert policy.told == [(0, 0.25, PickOutcome.ANSWERED)]
     world.at_rest()
 
 
@@ -108,7 +108,7 @@ def test_tunnels_are_answers() -> None:
     client.feed(ASK)
     world.pass_time(0.125)
     world.upstream.feed(GRANT)
-    assert policy.told == [(0, 0.125, Outcome.ANSWERED)]
+    assert policy.told == [(0, 0.125, PickOutcome.ANSWERED)]
     client.feed(EOF)
     world.upstream.feed(EOF)
     world.at_rest()

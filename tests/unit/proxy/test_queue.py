@@ -6,11 +6,11 @@ import pytest
 
 from lbproxy.balance.backend import Backend
 from lbproxy.balance.lease import Lease
-from lbproxy.balance.ledger import Health, PerSlot, PickLock, SlotState, state_at
+from lbproxy.balance.ledger import HealthState, PerSlot, PickLock, SlotState, state_at
 from lbproxy.balance.queued_pool import QueuedPool
 from lbproxy.balance.selection import NO_PREFERENCE, Preference
 from lbproxy.balance.shared_queue import SharedQueue
-from lbproxy.balance.source_hash import Ring
+from lbproxy.balance.source_hash import HashRing
 from lbproxy.config import model
 from lbproxy.proxy.admission import Admission
 from lbproxy.proxy.affinity import Affinity
@@ -37,7 +37,7 @@ class Crowd:
             for child in (0, 1)
         )  # fmt: skip
         self.queue = Queue(self.pool, world, world.clock, 5.0, lambda queue: None)
-        world.service.router = Router([(model.Route("app"), Destination(self.pool, model.Timeouts()))])
+        world.service.router = Router([(model.RouteConfig("app"), Destination(self.pool, model.TimeoutsConfig()))])
         world.service.admissions = {"app": Admission(self.pool, Affinity(), self.queue)}
 
     def ask(self) -> FakeStream:
@@ -158,7 +158,7 @@ def test_what_nobody_rings_for_is_found_in_time() -> None:
     crowd.queue.look_again()
     crowd.world.settle()
     late = crowd.ask()
-    crowd.world.ledger.cells[state_at(SlotState.HEALTH, 0)] = Health.DOWN
+    crowd.world.ledger.cells[state_at(SlotState.HEALTH, 0)] = HealthState.DOWN
     assert not crowd.queue.look_again()
     crowd.world.settle()
     assert late.take().startswith(b"HTTP/1.1 503 ")
@@ -188,7 +188,7 @@ def test_who_waits_keeps_his_place_when_backends_change() -> None:
     assert len(crowd.queue) == 2
     old = crowd.pool.backends[0]
     fresh = Backend("app", "b5", "backend.test", "10.0.0.2", 9005, 1, 1, 5)
-    crowd.world.ledger.cells[state_at(SlotState.HEALTH, 5)] = Health.UP
+    crowd.world.ledger.cells[state_at(SlotState.HEALTH, 5)] = HealthState.UP
     crowd.pool.set_backends([fresh], None)
     crowd.world.service.admissions["app"].backends_moved(Affinity())
     crowd.world.settle()
@@ -206,7 +206,7 @@ def test_who_waits_keeps_his_place_when_backends_change() -> None:
     crowd.at_rest()
 
 
-OLD, NEW = Ring(["a", "b", "c"], [1, 1, 1]), Ring(["a", "c", "d"], [1, 1, 1])
+OLD, NEW = HashRing(["a", "b", "c"], [1, 1, 1]), HashRing(["a", "c", "d"], [1, 1, 1])
 
 
 @pytest.mark.parametrize(("moved", "wanted"), [

@@ -121,7 +121,7 @@ def test_a_backend_that_takes_its_time_holds_the_client_back() -> None:
 
 def test_a_long_upload_is_not_a_silent_backend() -> None:
     """The backend owes its answer from the end of the request, however long that takes."""
-    world = World(timeouts=model.Timeouts(response_head=5.0, body_idle=30.0), limits=model.Limits(body_rate=0))
+    world = World(timeouts=model.TimeoutsConfig(response_head=5.0, body_idle=30.0), limits=model.LimitsConfig(body_rate=0))
     client = world.connect()
     client.feed(post(b"x", length=10))
     for _ in range(9):
@@ -161,7 +161,7 @@ def test_what_cannot_be_sent_again_is_not_kept(case: str, monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("interim", [False, True])
 def test_after_the_upload_the_backend_is_timed(interim: bool) -> None:
-    world = World(timeouts=model.Timeouts(response_head=5.0, body_idle=30.0))
+    world = World(timeouts=model.TimeoutsConfig(response_head=5.0, body_idle=30.0))
     client = world.connect()
     client.feed(post(b"x", length=2))
     if interim:
@@ -178,7 +178,7 @@ def test_after_the_upload_the_backend_is_timed(interim: bool) -> None:
 
 
 def test_a_body_that_stands_still() -> None:
-    world = World(timeouts=model.Timeouts(body_idle=5.0), limits=model.Limits(body_rate=0))
+    world = World(timeouts=model.TimeoutsConfig(body_idle=5.0), limits=model.LimitsConfig(body_rate=0))
     client = world.connect()
     client.feed(post(b"x", length=10))
     world.pass_time(4.0)
@@ -195,7 +195,7 @@ def test_a_body_that_stands_still() -> None:
 
 def test_a_body_that_drips() -> None:
     """A byte now and then buys no time beyond its share: 5 s, and a second for every 240 bytes."""
-    world = World(timeouts=model.Timeouts(body_idle=5.0))
+    world = World(timeouts=model.TimeoutsConfig(body_idle=5.0))
     client = world.connect()
     client.feed(post(b"x", length=100_000))
     for _ in range(4):
@@ -212,7 +212,7 @@ def test_a_body_that_drips() -> None:
 
 def test_a_body_that_is_slow_and_steady() -> None:
     """Above the rate it may take as long as it takes; what a slow backend makes it wait is not counted."""
-    world = World(timeouts=model.Timeouts(body_idle=5.0))
+    world = World(timeouts=model.TimeoutsConfig(body_idle=5.0))
     world.backend_room = 1000
     client = world.connect()
     client.feed(post(b"", length=300 * 40))
@@ -226,7 +226,7 @@ def test_a_body_that_is_slow_and_steady() -> None:
 
 
 def test_a_backend_that_takes_nothing_more() -> None:
-    world = World(timeouts=model.Timeouts(response_head=5.0))
+    world = World(timeouts=model.TimeoutsConfig(response_head=5.0))
     world.backend_room = 300
     client = world.connect()
     client.feed(post(b"x" * 10, length=1000), b"x" * 990)
@@ -269,7 +269,7 @@ def test_a_body_that_breaks_off(bad: list[bytes | Exception], status: int, reaso
 
 @pytest.mark.parametrize("how", ["announced", "chunked at once", "chunked by and by"])
 def test_a_body_above_the_limit(how: str) -> None:
-    world = World(limits=model.Limits(body=10))
+    world = World(limits=model.LimitsConfig(body=10))
     client = world.connect()
     if how == "announced":
         client.feed(post(b"", length=11))
@@ -287,7 +287,7 @@ def test_a_body_above_the_limit(how: str) -> None:
 
 
 def test_a_body_at_the_limit() -> None:
-    world = World(limits=model.Limits(body=10))
+    world = World(limits=model.LimitsConfig(body=10))
     client = world.connect()
     client.feed(post(b"0123456789"))
     world.upstream.feed(ok())

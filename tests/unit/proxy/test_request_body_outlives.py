@@ -66,7 +66,7 @@ def test_the_end_of_the_answer_is_not_the_end_of_the_request(chunked: bool, answ
 ])  # fmt: skip
 def test_what_ends_the_rest_of_a_request_takes_no_answer_back(end: str) -> None:
     """The client has its answer whole, whatever happens to what it sends on; both connections end."""
-    world = World(backends=1, limits=model.Limits(body=50_000))
+    world = World(backends=1, limits=model.LimitsConfig(body=50_000))
     world.backend_room = 500 if end == "backend stalls" else None
     client = world.connect()
     client.feed(CHUNKED_POST, b"1\r\na\r\n")
@@ -188,7 +188,7 @@ def test_a_connection_with_half_a_body_on_it_is_not_reused() -> None:
 @pytest.mark.parametrize("buffered", [False, True])
 def test_a_client_that_has_sent_all_of_it_may_leave(buffered: bool, end: bytes | Exception) -> None:
     """It has its answer, and the backend reads on, slowly: it gets the rest, whoever holds that."""
-    pool = model.Pool("app", (), buffer_requests=70_000 if buffered else 0, buffer_file=1 << 20)
+    pool = model.PoolConfig("app", (), buffer_requests=70_000 if buffered else 0, buffer_file=1 << 20)
     world = World(backends=1, pool=pool, scratch=FakeScratch())
     world.backend_room = 70_000 if buffered else 1000
     client = world.connect()

@@ -7,7 +7,7 @@ from itertools import product
 import pytest
 
 from lbproxy.http.h1.request import parse_request
-from lbproxy.proxy.retry import IDEMPOTENT, REPLAY_LIMIT, Verdict, judge, repeatable
+from lbproxy.proxy.retry import IDEMPOTENT, REPLAY_LIMIT, RetryVerdict, judge, repeatable
 
 METHODS = (b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE", b"POST", b"PATCH", b"M-SEARCH", b"get")
 BOOLEANS = (False, True)
@@ -16,7 +16,7 @@ EVERYTHING = list(product(METHODS, BOOLEANS, BOOLEANS, BOOLEANS, BOOLEANS, BOOLE
 
 def verdict(
     method: bytes, nothing_sent: bool, reused: bool, died: bool, unseen: bool, replayable: bool, tries: int, retries: int = 1
-) -> Verdict:
+) -> RetryVerdict:
     """judge, in the order of EVERYTHING."""
     return judge(
         method=method,
@@ -40,7 +40,7 @@ def test_never_without_the_body() -> None:
     for case in EVERYTHING:
         _, nothing_sent, *_, replayable, _ = case
         if not nothing_sent and not replayable:
-            assert verdict(*case) is Verdict.GIVE_UP, case
+            assert verdict(*case) is RetryVerdict.GIVE_UP, case
 
 
 def test_never_twice_what_may_have_had_an_effect() -> None:
@@ -48,7 +48,7 @@ def test_never_twice_what_may_have_had_an_effect() -> None:
     for case in EVERYTHING:
         method, nothing_sent, _, _, unseen, *_ = case
         if method not in IDEMPOTENT and not nothing_sent and not unseen:
-            assert verdict(*case) is Verdict.GIVE_UP, case
+            assert verdict(*case) is RetryVerdict.GIVE_UP, case
 
 
 def test_same_backend_only_for_a_stale_connection() -> None:
@@ -56,7 +56,7 @@ def test_same_backend_only_for_a_stale_connection() -> None:
     for case in EVERYTHING:
         method, nothing_sent, reused, died, unseen, replayable, _ = case
         stale = not nothing_sent and reused and died and replayable and (unseen or method in IDEMPOTENT)
-        assert (verdict(*case) is Verdict.SAME_BACKEND) is stale, case
+        assert (verdict(*case) is RetryVerdict.SAME_BACKEND) is stale, case
 
 
 @pytest.mark.parametrize("retries", range(4))
@@ -64,7 +64,7 @@ def test_there_is_an_end(retries: int) -> None:
     """However it goes on failing: so many further backends, and one more while nothing was sent."""
     for method, nothing_sent in product(METHODS, BOOLEANS):
         tries = 1
-        while verdict(method, nothing_sent, False, False, False, True, tries, retries) is Verdict.OTHER_BACKEND:
+        while verdict(method, nothing_sent, False, False, False, True, tries, retries) is RetryVerdict.OTHER_BACKEND:
             tries += 1
             assert tries <= 10
         if not retries:
@@ -77,7 +77,7 @@ def test_there_is_an_end(retries: int) -> None:
 
 def test_no_retries_is_never_twice() -> None:
     for case in EVERYTHING:
-        assert verdict(*case, retries=0) is Verdict.GIVE_UP, case
+        assert verdict(*case, retries=0) is RetryVerdict.GIVE_UP, case
 
 
 @pytest.mark.parametrize(
@@ -94,4 +94,4 @@ def test_repeatable(method: str, body: str, expected: bool) -> None:
 @pytest.mark.parametrize("died", BOOLEANS)
 def test_a_fresh_connection_is_no_stale_one(died: bool) -> None:
     """A backend that dies on a fresh connection may have done the work: a POST is not repeated."""
-    assert verdict(b"POST", False, False, died, False, True, 1) is Verdict.GIVE_UP
+    assert verdict(b"POST", False, False, died, False, True, 1) is RetryVerdict.GIVE_UP

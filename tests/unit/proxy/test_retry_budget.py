@@ -20,7 +20,7 @@ from tests.unit.proxy.world import EOF, LOST, World, get, ok, post
 class Fleet:
     """Workers with so many requests in flight each, and their second tries."""
 
-    def __init__(self, *live: int, pools: tuple[model.Pool, ...] = (), chance: Callable[[], float] = lambda: 0.5) -> None:
+    def __init__(self, *live: int, pools: tuple[model.PoolConfig, ...] = (), chance: Callable[[], float] = lambda: 0.5) -> None:
         self.ledger = Ledger(bytearray(SIZE))
         self.lock = Lock()
         self.slept: list[float] = []
@@ -44,7 +44,7 @@ class Fleet:
 )
 def test_a_share_of_what_is_in_flight_over_all_workers(live: tuple[int, int], share: int, allowed: int) -> None:
     """Exactly, whichever worker asks; what ended makes room, also by its worker's death; other pools have budgets of their own."""
-    fleet = Fleet(*live, pools=(model.Pool("app", (), retry_budget=share),))
+    fleet = Fleet(*live, pools=(model.PoolConfig("app", (), retry_budget=share),))
     begun: list[int] = []
     while (mine := fleet.of[len(begun) % 2].begin(fleet.pool, 1, True)) >= 0:
         begun.append(mine)
@@ -87,12 +87,12 @@ def test_pauses_grow_and_are_left_to_chance(chance: float, second: float, last: 
 def test_a_key_against_doubles(allowed: bool, field: str, method: bytes) -> None:
     """Counts where the backends are said to heed it."""
     head = parse_request(f"POST / HTTP/1.1\r\nHost: a\r\n{field}\r\n\r\n".encode(), 8192, 100)
-    fleet = Fleet(0, pools=(model.Pool("app", (), idempotency_key=allowed),))
+    fleet = Fleet(0, pools=(model.PoolConfig("app", (), idempotency_key=allowed),))
     assert fleet.of[0].method(fleet.pool, head) == method
     assert fleet.of[0].method(fleet.other, head) == b"POST"
 
 
-def with_pool(world: World, settings: model.Pool) -> None:
+def with_pool(world: World, settings: model.PoolConfig) -> None:
     """Second tries as this pool has them."""
     world.service.retries = RetryBudgets(world.ledger.cells, 0, world.pick_lock, world.sleep, (settings,))
 
@@ -101,7 +101,7 @@ def with_pool(world: World, settings: model.Pool) -> None:
 def test_so_many_tries_as_the_pool_says(retries: int, dials: int) -> None:
     """Refused connections get one more; and the access log tells how many there were. None at all is none."""
     world = World(backends=5)
-    with_pool(world, model.Pool("app", (), retries=retries))
+    with_pool(world, model.PoolConfig("app", (), retries=retries))
     world.refuse(*range(5))
     client = world.connect()
     client.feed(get())
@@ -115,7 +115,7 @@ def test_so_many_tries_as_the_pool_says(retries: int, dials: int) -> None:
 def test_no_second_time_on_a_stale_connection_either() -> None:
     """Where nothing may be sent twice."""
     world = World(backends=1)
-    with_pool(world, model.Pool("app", (), retries=0))
+    with_pool(world, model.PoolConfig("app", (), retries=0))
     client = world.connect()
     client.feed(get())
     world.upstream.feed(ok())
@@ -203,7 +203,7 @@ def test_a_client_that_leaves_during_the_pause() -> None:
 def test_a_post_with_a_key_goes_elsewhere() -> None:
     """Where the pool allows it."""
     world = World()
-    with_pool(world, model.Pool("app", (), idempotency_key=True))
+    with_pool(world, model.PoolConfig("app", (), idempotency_key=True))
     client = world.connect()
     client.feed(post(b"order", "Idempotency-Key: 7"))
     world.upstream.feed(EOF)

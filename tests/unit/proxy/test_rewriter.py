@@ -9,7 +9,7 @@ from ipaddress import ip_network
 import pytest
 
 from lbproxy.config import model
-from lbproxy.config.model import HeaderRules, Hsts, PathRules
+from lbproxy.config.model import HeaderRulesConfig, Hsts, PathRulesConfig
 from lbproxy.http.forwarding import Forwarder
 from lbproxy.http.heads import COPIES, HEADS_KEPT, OBJECTS
 from lbproxy.http.trace_context import Ids
@@ -29,7 +29,7 @@ def rewriter(**wanted: object) -> Rewriter:
 
 def world(wanted: RewriteSettings, without_route: RewriteSettings | None = None, backends: int = 2) -> World:
     """One whose only route wants this of header fields."""
-    made = World(backends, route=model.Route("app", path="/app/"))
+    made = World(backends, route=model.RouteConfig("app", path="/app/"))
     destination = made.service.router.match(asking(b"h", b"/app/"))
     assert destination is not None
     destination.rewriter = Rewriter(wanted, 100, Budget(HEADS_KEPT), Ids(os.urandom))
@@ -53,8 +53,8 @@ def test_the_everyday() -> None:
 def test_both_ways() -> None:
     """Rules on the request and on its answer; a repeated request is not edited anew."""
     here = world(RewriteSettings(
-        (HeaderRules(set=(("X-Team", "blue"),), remove=("X-Debug",)),),
-        (HeaderRules(set=(("X-Served-By", "{backend}"), ("X-Team", "red")), keep=("Server",)),),
+        (HeaderRulesConfig(set=(("X-Team", "blue"),), remove=("X-Debug",)),),
+        (HeaderRulesConfig(set=(("X-Served-By", "{backend}"), ("X-Team", "red")), keep=("Server",)),),
     ))  # fmt: skip
     client = here.connect()
     for _ in range(2):
@@ -73,14 +73,14 @@ def test_both_ways() -> None:
 def test_remembered_while_nothing_changes() -> None:
     """By the forwarder, until it forgets; what has an id in it never is."""
     head, forwarder = request(), Forwarder("192.0.2.1", "https", 443, ())
-    steady = rewriter(requests=(HeaderRules(set=(("X-Who", "{client_ip}"),)),))
+    steady = rewriter(requests=(HeaderRulesConfig(set=(("X-Who", "{client_ip}"),)),))
     first = steady.begin(forwarder, head).request(forwarder.request(head))
     assert steady.begin(forwarder, head).request(forwarder.request(head)) is first
-    other = rewriter(requests=(HeaderRules(set=(("X-Who", "me"),)),))
+    other = rewriter(requests=(HeaderRulesConfig(set=(("X-Who", "me"),)),))
     assert values(other.begin(forwarder, head).request(forwarder.request(head)), "x-who") == [b"me"]
     forwarder.forget()
     assert forwarder.edited is None
-    fickle = rewriter(requests=(HeaderRules(set=(("X-Mine", "{request_id}"),)),), request_id="make")
+    fickle = rewriter(requests=(HeaderRulesConfig(set=(("X-Mine", "{request_id}"),)),), request_id="make")
     seen = {fickle.begin(forwarder, head).request(forwarder.request(head)) for _ in range(3)}
     assert len(seen) == 3
 
@@ -140,12 +140,12 @@ def test_believed() -> None:
 def test_a_rule_about_the_id_wins() -> None:
     """Removed or replaced by a rule, it is not sent in the way of the rule; the log has it all the same."""
     head, forwarder = request(b"X-Request-Id: theirs"), Forwarder("192.0.2.1", "https", 443, ())
-    removing = rewriter(requests=(HeaderRules(remove=("X-Request-*",)),), request_id="make").begin(forwarder, head)
+    removing = rewriter(requests=(HeaderRulesConfig(remove=("X-Request-*",)),), request_id="make").begin(forwarder, head)
     assert values(removing.request(forwarder.request(head)), "x-request-id") == []
     assert "request_id" in removing.logged()
-    own = rewriter(requests=(HeaderRules(set=(("X-Request-Id", "mine"),)),), request_id="make").begin(forwarder, head)
+    own = rewriter(requests=(HeaderRulesConfig(set=(("X-Request-Id", "mine"),)),), request_id="make").begin(forwarder, head)
     assert values(own.request(forwarder.request(head)), "x-request-id") == [b"mine"]
-    hidden = rewriter(responses=(HeaderRules(remove=("X-Request-Id",)),), request_id="make").begin(forwarder, head)
+    hidden = rewriter(responses=(HeaderRulesConfig(remove=("X-Request-Id",)),), request_id="make").begin(forwarder, head)
     assert not hidden.speaks
     assert hidden.own_lines() == b""
 
@@ -168,7 +168,7 @@ def test_hsts_over_tls_only() -> None:
 def test_our_own_answers() -> None:
     """What no route leads anywhere, or is no request, gets what is wanted for all; a route's error what its route wants."""
     for_all = RewriteSettings(hsts=Hsts(60))
-    here = world(RewriteSettings((), (HeaderRules(set=(("Cache-Control", "max-age=9"),)),), hsts=Hsts(99)), for_all)
+    here = world(RewriteSettings((), (HeaderRulesConfig(set=(("Cache-Control", "max-age=9"),)),), hsts=Hsts(99)), for_all)
     here.refuse(0, 1)
     for sent, status, age in ((get("/app/"), 502, 99), (get("/other"), 404, 60), (b"GET\r\n\r\n", 400, 60)):
         client = here.connect()
@@ -195,7 +195,7 @@ def test_beside_other_lines_of_ours(minor: int) -> None:
 
 def test_with_a_body() -> None:
     """The head of an upload is edited as any other."""
-    here = world(RewriteSettings((HeaderRules(remove=("X-Debug",)),)))
+    here = world(RewriteSettings((HeaderRulesConfig(remove=("X-Debug",)),)))
     client = here.connect()
     client.feed(post(b"hello", "X-Debug: 1").replace(b"POST / ", b"POST /app/ "))
     sent = here.upstream.take()
@@ -213,7 +213,7 @@ def test_the_everyday_heads_forget() -> None:
 
 # ---------------------------------------------------------------- paths
 
-STRIPPED = RewriteSettings(paths=PathRules(strip="/app"), names=("app.internal:9000",))
+STRIPPED = RewriteSettings(paths=PathRulesConfig(strip="/app"), names=("app.internal:9000",))
 
 
 def test_an_application_that_is_elsewhere_for_itself() -> None:
@@ -235,8 +235,8 @@ def test_an_application_that_is_elsewhere_for_itself() -> None:
 
 def test_rules_come_behind_a_prefix() -> None:
     """They see the backend's path, what they put on stays as it is, and a Host of theirs is one that answers are led back from."""
-    rules = HeaderRules(set=(("Host", "inner.example"), ("X-Forwarded-Prefix", "/mine")))
-    here = world(STRIPPED._replace(requests=(rules,), responses=(HeaderRules(set=(("Content-Location", "/set"),)),)))
+    rules = HeaderRulesConfig(set=(("Host", "inner.example"), ("X-Forwarded-Prefix", "/mine")))
+    here = world(STRIPPED._replace(requests=(rules,), responses=(HeaderRulesConfig(set=(("Content-Location", "/set"),)),)))
     client = here.connect()
     client.feed(get("/app/x"))
     sent = here.upstream.take()
@@ -250,7 +250,7 @@ def test_rules_come_behind_a_prefix() -> None:
 def test_whoever_knows_his_prefix_is_left_alone() -> None:
     """A connection serves one route after the other, and heads that are the same bytes mean something else on each."""
     here = world(STRIPPED, backends=1)
-    here.service.router = Router([*here.routed, (model.Route("app"), Destination(here.pool, model.Timeouts()))])
+    here.service.router = Router([*here.routed, (model.RouteConfig("app"), Destination(here.pool, model.TimeoutsConfig()))])
     client = here.connect()
     for path, location in (("/app/x", b"/app/login"), ("/x", b"/login"), ("/app/x", b"/app/login")):
         client.feed(get(path))

@@ -8,9 +8,9 @@ from typing import NamedTuple
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbproxy.config.model import ANYTHING, Match, Route
-from lbproxy.http.conditions import Asked
-from lbproxy.proxy.route_index import LAST, Entry, RouteIndex
+from lbproxy.config.model import ANYTHING, MatchConfig, RouteConfig
+from lbproxy.http.conditions import ConditionRequest
+from lbproxy.proxy.route_index import LAST, RouteEntry, RouteIndex
 from tests.unit.http.heads import asking
 
 
@@ -18,7 +18,7 @@ class Wish(NamedTuple):
     """What a route is for."""
 
     path: str = "/"
-    match: Match = ANYTHING
+    match: MatchConfig = ANYTHING
 
 
 def index(*wishes: Wish) -> RouteIndex[int]:
@@ -29,14 +29,14 @@ def index(*wishes: Wish) -> RouteIndex[int]:
     return made
 
 
-def entry_of(order: int, wish: Wish) -> Entry[int]:
-    return Entry(order, Route("p", path=wish.path, match=wish.match), order)
+def entry_of(order: int, wish: Wish) -> RouteEntry[int]:
+    return RouteEntry(order, RouteConfig("p", path=wish.path, match=wish.match), order)
 
 
 def found(made: RouteIndex[int], target: bytes, *lines: bytes) -> int | None:
     """The place of the route that a request gets."""
     head = asking(b"h", target, *lines)
-    entry = made.find(head.path, Asked(head), None)
+    entry = made.find(head.path, ConditionRequest(head), None)
     return None if entry is None else entry.target
 
 
@@ -48,7 +48,7 @@ def in_turn(wishes: tuple[Wish, ...], target: bytes, *lines: bytes) -> int | Non
         below = path.startswith(prefix) and (prefix.endswith(b"/") or path[len(prefix) : len(prefix) + 1] in (b"", b"/"))
         exact = wish.match.exact is None or wish.match.exact.encode() == path
         conditions = entry_of(order, wish).conditions
-        if (prefix == b"/" or below) and exact and (conditions is None or conditions.met(Asked(head))):
+        if (prefix == b"/" or below) and exact and (conditions is None or conditions.met(ConditionRequest(head))):
             return order
     return None
 
@@ -56,11 +56,11 @@ def in_turn(wishes: tuple[Wish, ...], target: bytes, *lines: bytes) -> int | Non
 SEGMENTS = st.lists(st.sampled_from(["a", "b", "ab", ""]), max_size=4)
 PATHS = SEGMENTS.map(lambda segments: "/" + "/".join(segments))
 MATCHES = st.one_of(
-    st.just(Match()),
-    PATHS.map(lambda path: Match(exact=path)),
-    st.tuples(PATHS, st.sampled_from(["*", "*b", "/*", "*/a"])).map(lambda both: Match(glob=both[0] + both[1])),
-    st.just(Match(headers=(("X-Beta", ("1",)),))),
-    st.just(Match(methods=("POST",))),
+    st.just(MatchConfig()),
+    PATHS.map(lambda path: MatchConfig(exact=path)),
+    st.tuples(PATHS, st.sampled_from(["*", "*b", "/*", "*/a"])).map(lambda both: MatchConfig(glob=both[0] + both[1])),
+    st.just(MatchConfig(headers=(("X-Beta", ("1",)),))),
+    st.just(MatchConfig(methods=("POST",))),
 )
 ROUTE = st.builds(lambda path, match: Wish("/" if match.exact else path, match), PATHS, MATCHES)
 ROUTES = st.lists(ROUTE, max_size=12)
@@ -85,7 +85,7 @@ def test_what_comes_before_wins() -> None:
 def steps(made: RouteIndex[int], target: bytes) -> int:
     """Lines of Python that it takes to find a route."""
     head = asking(b"h", target)
-    asked = Asked(head)
+    asked = ConditionRequest(head)
     counted = 0
 
     def trace(frame: object, event: str, _: object) -> object:
@@ -104,11 +104,11 @@ def steps(made: RouteIndex[int], target: bytes) -> int:
 
 def test_many_routes_cost_what_one_does() -> None:
     """Prefixes, whole paths, and texts with stars that begin otherwise."""
-    one = index(Wish("/p7"), Wish(match=Match(exact="/e7")), Wish("/g7", Match(glob="/g7/*.png")))
+    one = index(Wish("/p7"), Wish(match=MatchConfig(exact="/e7")), Wish("/g7", MatchConfig(glob="/g7/*.png")))
     many = index(
         *(Wish(f"/p{number}") for number in range(2000)),
-        *(Wish(match=Match(exact=f"/e{number}")) for number in range(2000)),
-        *(Wish(match=Match(glob=f"/g{number}/*.png")) for number in range(2000)),
+        *(Wish(match=MatchConfig(exact=f"/e{number}")) for number in range(2000)),
+        *(Wish(match=MatchConfig(glob=f"/g{number}/*.png")) for number in range(2000)),
     )
     for target in (b"/p7/x", b"/e7", b"/g7/a.png", b"/nowhere"):
         assert steps(many, target) <= steps(one, target) + 2, target

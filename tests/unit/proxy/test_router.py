@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbproxy.config.model import Match, Route
+from lbproxy.config.model import MatchConfig, RouteConfig
 from lbproxy.errors import RequestError
 from lbproxy.http.forwarding import Forwarder
 from lbproxy.http.h1.request import LastFields, parse_request
@@ -19,7 +19,7 @@ from tests.unit.http.heads import asking, request
 
 def router(*routes: tuple[str | None, str]) -> Router[int]:
     """Each route's target is its destination."""
-    return Router([(Route("pool", host, path), destination) for destination, (host, path) in enumerate(routes)])
+    return Router([(RouteConfig("pool", host, path), destination) for destination, (host, path) in enumerate(routes)])
 
 
 EXAMPLE = router(
@@ -95,7 +95,7 @@ def test_no_way_round_a_prefix(segments: list[bytes]) -> None:
 # ---------------------------------------------------------------- rules of a route's own
 
 
-def follow(routes: list[Route], target: bytes) -> tuple[int | None, bytes, bytes]:
+def follow(routes: list[RouteConfig], target: bytes) -> tuple[int | None, bytes, bytes]:
     """(the route's destination, the path that was matched last, the target that is forwarded)"""
     careful = Router([(route, destination) for destination, route in enumerate(routes)])
     assert careful.has_rules
@@ -114,22 +114,28 @@ def test_no_rules() -> None:
 ])  # fmt: skip
 def test_merged_slashes(target: bytes, forwarded: bytes) -> None:
     """In the path, never in the query."""
-    assert follow([Route("app", merge_slashes=True)], target) == (0, forwarded.partition(b"?")[0], forwarded)
+    assert follow([RouteConfig("app", merge_slashes=True)], target) == (0, forwarded.partition(b"?")[0], forwarded)
 
 
 def test_merged_slashes_are_no_way_round_a_route() -> None:
     """What is forwarded as /admin is what the route for /admin decides on."""
-    routes = [Route("strict", path="/admin"), Route("app", merge_slashes=True)]
+    routes = [RouteConfig("strict", path="/admin"), RouteConfig("app", merge_slashes=True)]
     assert follow(routes, b"//admin") == (0, b"/admin", b"/admin")
     assert follow(routes, b"/x//admin") == (1, b"/x/admin", b"/x/admin")
-    assert follow([Route("strict", path="/admin", encoded_slash="refuse"), Route("app")], b"//admin") == (1, b"//admin", b"//admin")
+    assert follow([RouteConfig("strict", path="/admin", encoded_slash="refuse"), RouteConfig("app")], b"//admin") == (
+        1,
+        b"//admin",
+        b"//admin",
+    )
     with pytest.raises(RequestError, match="encoded slash"):
-        follow([Route("strict", path="/admin", encoded_slash="refuse"), Route("app", merge_slashes=True)], b"//admin/a%2fb")
+        follow(
+            [RouteConfig("strict", path="/admin", encoded_slash="refuse"), RouteConfig("app", merge_slashes=True)], b"//admin/a%2fb"
+        )
 
 
 def test_encoded_slashes() -> None:
     """Refused where the route says so; in the query they are nobody's business."""
-    routes = [Route("strict", path="/strict", encoded_slash="refuse"), Route("app")]
+    routes = [RouteConfig("strict", path="/strict", encoded_slash="refuse"), RouteConfig("app")]
     with pytest.raises(RequestError) as caught:
         follow(routes, b"/strict/a%2fb")
     assert (caught.value.status, caught.value.reason) == (400, "target_encoded_slash")
@@ -142,7 +148,7 @@ def test_encoded_slashes() -> None:
 )
 def test_raw_path(target: bytes) -> None:
     """Matched is the normal form, forwarded are the client's bytes."""
-    routes = [Route("raw", path="/raw", raw_path=True), Route("app")]
+    routes = [RouteConfig("raw", path="/raw", raw_path=True), RouteConfig("app")]
     destination, path, forwarded = follow(routes, target)
     assert (destination, forwarded) == (0, target)
     assert path.startswith(b"/raw/")
@@ -155,22 +161,22 @@ def test_raw_path(target: bytes) -> None:
 def test_raw_path_refuses_the_same(target: bytes) -> None:
     """What is refused has no normal form to match."""
     with pytest.raises(RequestError):
-        follow([Route("raw", path="/raw", raw_path=True)], target)
+        follow([RouteConfig("raw", path="/raw", raw_path=True)], target)
 
 
 def test_raw_path_of_an_absolute_form() -> None:
     """It is the path of it, not the URL."""
-    assert follow([Route("raw", raw_path=True)], b"http://example.com/%61?b") == (0, b"/a", b"/%61?b")
+    assert follow([RouteConfig("raw", raw_path=True)], b"http://example.com/%61?b") == (0, b"/a", b"/%61?b")
 
 
 @given(st.lists(st.sampled_from([b"/", b"//", b"a", b"admin", b"%2f", b"%61", b".", b"x"]), max_size=8))
 def test_route_and_forwarded_path_agree(parts: list[bytes]) -> None:
     """Whatever the rules: asked for what was forwarded, the router gives the same route and forwards it the same."""
     routes = [
-        Route("a", path="/admin"),
-        Route("b", path="/a", merge_slashes=True),
-        Route("c", path="/x"),
-        Route("d", merge_slashes=True),
+        RouteConfig("a", path="/admin"),
+        RouteConfig("b", path="/a", merge_slashes=True),
+        RouteConfig("c", path="/x"),
+        RouteConfig("d", merge_slashes=True),
     ]
     try:
         destination, _, forwarded = follow(routes, b"/" + b"".join(parts))
@@ -186,7 +192,7 @@ def test_route_and_forwarded_path_agree(parts: list[bytes]) -> None:
 ])  # fmt: skip
 def test_encoded_backslashes_pass(rules: dict[str, Any], target: bytes, forwarded: bytes) -> None:
     """Object stores know them as a part of a name."""
-    careful = Router([(Route("app", **rules), 0)])
+    careful = Router([(RouteConfig("app", **rules), 0)])
     assert careful.backslash
     raw = b"GET " + target + b" HTTP/1.1\r\nHost: a\r\n\r\n"
     destination, head = careful.match_as_forwarded(parse_request(raw, 8192, 100, None, careful.backslash))
@@ -195,8 +201,8 @@ def test_encoded_backslashes_pass(rules: dict[str, Any], target: bytes, forwarde
 
 def test_encoded_backslashes_are_refused_elsewhere() -> None:
     """By the parser where no route wants them, else by each route that does not, and where none matches."""
-    assert not Router([(Route("app"), 0)]).backslash
-    careful = Router([(Route("app", path="/a"), 0), (Route("app", path="/b", encoded_backslash="pass"), 1)])
+    assert not Router([(RouteConfig("app"), 0)]).backslash
+    careful = Router([(RouteConfig("app", path="/a"), 0), (RouteConfig("app", path="/b", encoded_backslash="pass"), 1)])
     for target in (b"/a/%5C", b"/c%5C"):
         head = parse_request(b"GET " + target + b" HTTP/1.1\r\nHost: a\r\n\r\n", 8192, 100, None, True)
         with pytest.raises(RequestError) as caught:
@@ -213,7 +219,7 @@ def test_backslashes_lead_nowhere_else(target: bytes) -> None:
 
 def test_underscores_pass_where_a_route_wants_them() -> None:
     """But for names that CGI reads as those of fields that are ours to say, or frame the message; other routes drop them all."""
-    careful = Router([(Route("app", path="/u", underscores="pass"), 0), (Route("app"), 1)])
+    careful = Router([(RouteConfig("app", path="/u", underscores="pass"), 0), (RouteConfig("app"), 1)])
     assert careful.has_rules
     fields = (
         b"X_Api_Key: 1\r\n_: 2\r\nX_Real_IP: 3\r\nx-forwarded_FOR: 4\r\nContent_Length: 5\r\nSSL_Client_Verify: 6\r\nA: b_c\r\n"
@@ -232,12 +238,12 @@ def test_underscores_pass_where_a_route_wants_them() -> None:
 
 GUARD = Router(
     [
-        (Route("strict", "example.com", match=Match(exact="/admin")), "path"),
-        (Route("strict", "example.com", match=Match(glob="/files/*.key")), "glob"),
-        (Route("strict", match=Match(headers=(("X-Role", ("root",)),))), "field"),
-        (Route("strict", match=Match(query=(("as", ("root",)),))), "query"),
-        (Route("strict", match=Match(methods=("GET",)), path="/get"), "method"),
-        (Route("open"), "open"),
+        (RouteConfig("strict", "example.com", match=MatchConfig(exact="/admin")), "path"),
+        (RouteConfig("strict", "example.com", match=MatchConfig(glob="/files/*.key")), "glob"),
+        (RouteConfig("strict", match=MatchConfig(headers=(("X-Role", ("root",)),))), "field"),
+        (RouteConfig("strict", match=MatchConfig(query=(("as", ("root",)),))), "query"),
+        (RouteConfig("strict", match=MatchConfig(methods=("GET",)), path="/get"), "method"),
+        (RouteConfig("open"), "open"),
     ]
 )
 
@@ -270,13 +276,13 @@ def test_head_goes_where_get_goes() -> None:
 
 def test_merged_slashes_meet_conditions() -> None:
     """The path that is forwarded is the one that is asked for."""
-    routes = [Route("strict", match=Match(exact="/admin")), Route("app", merge_slashes=True)]
+    routes = [RouteConfig("strict", match=MatchConfig(exact="/admin")), RouteConfig("app", merge_slashes=True)]
     assert follow(routes, b"//admin") == (0, b"/admin", b"/admin")
 
 
 def test_underscores_meet_conditions_where_they_are_passed() -> None:
     """A backend that reads X_Role as X-Role finds it where the router did."""
-    strict = Route("strict", match=Match(headers=(("X-Role", ("root",)),)))
-    passing = Router([(strict, 0), (Route("app", underscores="pass"), 1)])
+    strict = RouteConfig("strict", match=MatchConfig(headers=(("X-Role", ("root",)),)))
+    passing = Router([(strict, 0), (RouteConfig("app", underscores="pass"), 1)])
     assert passing.match_as_forwarded(request(b"X_Role: root"))[0] == 0
-    assert Router([(strict, 0), (Route("app"), 1)]).match(request(b"X_Role: root")) == 1
+    assert Router([(strict, 0), (RouteConfig("app"), 1)]).match(request(b"X_Role: root")) == 1

@@ -45,7 +45,7 @@ def test_counters_reach_the_ledger_when_published() -> None:
 
 def test_limits_come_from_the_configuration() -> None:
     """A response may have twice the fields of a request."""
-    world = World(limits=model.Limits(fields=11))
+    world = World(limits=model.LimitsConfig(fields=11))
     world.service.response_heads.read(b"HTTP/1.1 204 No Content\r\n" + b"a: b\r\n" * 22 + b"\r\n", b"GET")
     with pytest.raises(UpstreamError):
         world.service.response_heads.read(b"HTTP/1.1 204 No Content\r\n" + b"a: b\r\n" * 23 + b"\r\n", b"GET")

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from lbproxy.balance.sticky import Words
-from lbproxy.config.model import Route, SplitSticky, Timeouts
+from lbproxy.config.model import RouteConfig, SplitStickyConfig, TimeoutsConfig
 from lbproxy.http.forwarding import Forwarder
 from lbproxy.proxy.destination import Destination
 from lbproxy.proxy.split import Share, Split
@@ -18,7 +18,7 @@ PLAIN, SECURE = Forwarder("192.0.2.1", "http", 80, ()), Forwarder("192.0.2.1", "
 
 
 def destination(lines: bytes = b"") -> Destination:
-    return Destination(None, Timeouts(), lines=lines)
+    return Destination(None, TimeoutsConfig(), lines=lines)
 
 
 def shares(*weights: int) -> list[Share]:
@@ -82,7 +82,7 @@ def test_a_connection_that_belongs_to_a_backend(index: int) -> None:
 
 def test_a_client_is_given_its_cookie_once() -> None:
     """And what it sends back brings it to the same pool, on this connection and on others; each request is asked anew."""
-    world = World(1, route=Route(split=(("blue", 1), ("green", 1)), sticky=SplitSticky("site")))
+    world = World(1, route=RouteConfig(split=(("blue", 1), ("green", 1)), sticky=SplitStickyConfig("site")))
     client = world.connect()
     words = []
     for _ in range(4):

@@ -10,13 +10,15 @@ from tests.unit.proxy.world import CHUNKED, World, get, ok, post
 EVENTS = CHUNKED[:-2] + b"Content-Type: text/event-stream\r\n\r\n"
 
 
-def world_with(route: model.NearTimeouts | None = None, **timeouts: float) -> World:
+def world_with(route: model.NearTimeoutsConfig | None = None, **timeouts: float) -> World:
     """A world whose only route has time-outs of its own."""
-    return World(timeouts=model.Timeouts(**timeouts), route=model.Route("app", timeouts=route or model.NearTimeouts()))
+    return World(
+        timeouts=model.TimeoutsConfig(**timeouts), route=model.RouteConfig("app", timeouts=route or model.NearTimeoutsConfig())
+    )
 
 
 def test_a_route_waits_longer_for_an_answer() -> None:
-    world = world_with(model.NearTimeouts(connect=1.5, response_head=20.0), response_head=5.0)
+    world = world_with(model.NearTimeoutsConfig(connect=1.5, response_head=20.0), response_head=5.0)
     client = world.connect()
     client.feed(get())
     assert world.patience == 1.5
@@ -29,7 +31,7 @@ def test_a_route_waits_longer_for_an_answer() -> None:
 
 def test_a_route_waits_less_for_pieces_of_a_body() -> None:
     """Either way: an answer's, and a request's."""
-    world = world_with(model.NearTimeouts(body_idle=3.0))
+    world = world_with(model.NearTimeoutsConfig(body_idle=3.0))
     client = world.connect()
     client.feed(get())
     world.upstream.feed(ok(b"x" * 10)[:-5])
@@ -44,7 +46,7 @@ def test_a_route_waits_less_for_pieces_of_a_body() -> None:
 
 def test_a_route_says_how_long_writes_may_stall() -> None:
     """To the client and to the backend, whichever connection it is."""
-    world = world_with(model.NearTimeouts(write_stall=7.0))
+    world = world_with(model.NearTimeoutsConfig(write_stall=7.0))
     client = world.connect(room=50)
     client.feed(get())
     world.upstream.feed(ok(b"x" * 100))

@@ -12,7 +12,7 @@ from tests.unit.proxy.world import EOF, World, get, ok
 
 
 def tolerant(*words: str) -> World:
-    world = World(1, pool=model.Pool("app", (), tolerate=words))
+    world = World(1, pool=model.PoolConfig("app", (), tolerate=words))
     rewriter = Rewriter(RewriteSettings(tolerate=words), 200, Budget(2**20), None)  # type: ignore[arg-type]
     [(_, destination)] = world.routed
     destination.rewriter = rewriter

@@ -21,7 +21,7 @@ UPLOAD = get("/", "Transfer-Encoding: chunked", method="PUT")
 
 def buffering() -> World:
     """Bodies are taken in whole, both ways."""
-    pool = model.Pool("app", (), buffer_requests=1000, buffer_responses=1000)
+    pool = model.PoolConfig("app", (), buffer_requests=1000, buffer_responses=1000)
     return World(1, pool=pool, scratch=FakeScratch())
 
 
@@ -181,7 +181,7 @@ def test_a_body_that_has_nothing_but_trailers_is_sent() -> None:
 @pytest.mark.parametrize("buffers", [False, True])
 def test_another_try_has_them_too(buffers: bool) -> None:
     """A body that is sent again is sent to its very end."""
-    pool = model.Pool("app", (), buffer_requests=1000) if buffers else None
+    pool = model.PoolConfig("app", (), buffer_requests=1000) if buffers else None
     world = World(2, pool=pool, scratch=FakeScratch())
     client = world.connect()
     client.feed(UPLOAD + b"5\r\nhello\r\n")
@@ -240,14 +240,14 @@ def test_a_server_of_http_1_0_gets_a_length_and_no_trailers() -> None:
 @pytest.mark.parametrize(
     ("limits", "lines", "reason"),
     [
-        (model.Limits(fields=10), b"a:\r\n" * 11, "too_many_trailers"),
-        (model.Limits(head=1024), b"a: " + b"x" * 1021 + b"\r\n", "trailers_too_large"),
+        (model.LimitsConfig(fields=10), b"a:\r\n" * 11, "too_many_trailers"),
+        (model.LimitsConfig(head=1024), b"a: " + b"x" * 1021 + b"\r\n", "trailers_too_large"),
     ],
 )
 @pytest.mark.parametrize("buffers", [False, True])
-def test_they_are_limited_as_heads_are(limits: model.Limits, lines: bytes, reason: str, buffers: bool) -> None:
+def test_they_are_limited_as_heads_are(limits: model.LimitsConfig, lines: bytes, reason: str, buffers: bool) -> None:
     """Nobody is asked for memory behind a body that he would not get in front of it."""
-    pool = model.Pool("app", (), buffer_requests=1000) if buffers else None
+    pool = model.PoolConfig("app", (), buffer_requests=1000) if buffers else None
     world = World(1, limits=limits, pool=pool, scratch=FakeScratch())
     client = world.connect()
     client.feed(UPLOAD + b"5\r\nhello\r\n")
@@ -269,14 +269,14 @@ def test_over_http_2_they_are_limited_as_well() -> None:
     world.at_rest()
 
 
-RULES = model.HeaderRules(set=(("X-User", "me"),), remove=("X-Internal-*",))
+RULES = model.HeaderRulesConfig(set=(("X-User", "me"),), remove=("X-Internal-*",))
 
 
 @pytest.mark.parametrize("version", ["1.1", "2"])
 @pytest.mark.parametrize("left", [b"", b"x-sum: 42\r\n"])
 def test_what_rules_say_in_front_of_a_body_is_not_said_behind_it(version: str, left: bytes) -> None:
     """By a client, or by a backend; also where nothing is left."""
-    world = World(1, route=model.Route("app", headers=model.Headers(request=RULES, response=RULES)))
+    world = World(1, route=model.RouteConfig("app", headers=model.HeadersConfig(request=RULES, response=RULES)))
     lines = b"X-User: you\r\nX-Internal-Role: root\r\n" + left
     if version == "2":
         client = H2Client(world)

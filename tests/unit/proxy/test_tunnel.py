@@ -201,7 +201,7 @@ def test_a_side_that_takes_nothing(who: str) -> None:
 
 def test_silence_both_ways() -> None:
     """The limit is on silence of both: whoever speaks keeps the tunnel open for the other."""
-    world = World(timeouts=model.Timeouts(tunnel=10.0))
+    world = World(timeouts=model.TimeoutsConfig(tunnel=10.0))
     client, backend = opened(world)
     for _ in range(5):
         world.pass_time(8.0)
@@ -220,7 +220,7 @@ def test_silence_both_ways() -> None:
 @pytest.mark.parametrize("who", ["client", "backend"])
 def test_a_piece_on_its_way_is_no_silence(who: str) -> None:
     """One side takes a large piece slowly, and nobody says anything else for longer than the limit."""
-    world = World(timeouts=model.Timeouts(tunnel=10.0))
+    world = World(timeouts=model.TimeoutsConfig(tunnel=10.0))
     client, backend = opened(world)
     slow, other = (client, backend) if who == "client" else (backend, client)
     slow.room = 0

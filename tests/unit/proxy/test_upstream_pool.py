@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from lbproxy.balance.backend import Backend
-from lbproxy.config.model import Connections
+from lbproxy.config.model import ConnectionsConfig
 from lbproxy.proxy.upstream import SETTLED, Upstream
 from lbproxy.proxy.upstream_pool import UpstreamPool
 from lbproxy.streams import NEVER, Buffer, Stream
 
-IDLE_LIMIT, IDLE_SECONDS = Connections().idle, Connections().idle_timeout
+IDLE_LIMIT, IDLE_SECONDS = ConnectionsConfig().idle, ConnectionsConfig().idle_timeout
 
 
 class QuietStream(Stream):
@@ -175,7 +175,7 @@ def test_what_was_begun_before_a_renewal_is_kept_no_more(idle: UpstreamPool) -> 
 
 def kept(**settings: float) -> UpstreamPool:
     """For the pool "app", kept like this."""
-    return UpstreamPool(lambda: 0.0, {"app": Connections(**settings)})  # type: ignore[arg-type]  # floats and whole numbers
+    return UpstreamPool(lambda: 0.0, {"app": ConnectionsConfig(**settings)})  # type: ignore[arg-type]  # floats and whole numbers
 
 
 def test_a_pool_that_keeps_none() -> None:

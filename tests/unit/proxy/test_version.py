@@ -23,7 +23,7 @@ def chunk(data: bytes) -> bytes:
 
 def unheard(backends: int = 1, scratch: FakeScratch | None = None, **pool: object) -> World:
     """A world in which nothing is known of the backends."""
-    settings = model.Pool("app", (), **pool)  # type: ignore[arg-type]
+    settings = model.PoolConfig("app", (), **pool)  # type: ignore[arg-type]
     return World(backends, pool=settings, scratch=scratch, heard=False)
 
 
@@ -171,7 +171,7 @@ def test_more_than_may_be_buffered(filed: bool) -> None:
 
 def test_a_second_try_at_a_server_of_old() -> None:
     """What the first one had in chunks, the second one gets with a length, as soon as all of it is here."""
-    world = World(2, pool=model.Pool("app", ()), heard=False)
+    world = World(2, pool=model.PoolConfig("app", ()), heard=False)
     for slot in range(2):
         world.idle.heard(slot, 1)
     client = world.connect()

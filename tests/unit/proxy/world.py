@@ -16,13 +16,24 @@ from typing import Any
 from greenlet import getcurrent, greenlet
 
 from lbproxy.balance.backend import Backend
-from lbproxy.balance.ledger import WHOLE_SIZE, Health, Ledger, PerSlot, PickLock, Scalar, SlotState, cell_at, scalar_at, state_at
+from lbproxy.balance.ledger import (
+    WHOLE_SIZE,
+    HealthState,
+    Ledger,
+    PerSlot,
+    PickLock,
+    Scalar,
+    SlotState,
+    cell_at,
+    scalar_at,
+    state_at,
+)
 from lbproxy.balance.pool import Pool
 from lbproxy.config import model
 from lbproxy.config.vocabulary import SPOKEN
 from lbproxy.errors import UpstreamError
 from lbproxy.filter.counts import CountTable
-from lbproxy.filter.limiter import CLIENTS_KEPT, Memory
+from lbproxy.filter.limiter import CLIENTS_KEPT, LimiterMemory
 from lbproxy.filter.rates import SPAN, RateTable
 from lbproxy.http.forwarding import Forwarder
 from lbproxy.observe.access import AccessLog
@@ -36,7 +47,7 @@ from lbproxy.proxy.steps.waf_asking import Copies, Inspectors
 from lbproxy.proxy.upstream_pool import UpstreamPool
 from lbproxy.remembered import Budget
 from lbproxy.streams import NEVER, Strand, Strands
-from lbproxy.waf.messages import Verdict
+from lbproxy.waf.messages import WafVerdict
 from lbproxy.worker.accept.connection_limit import ConnectionLimit
 from lbproxy.worker.wiring.destinations import make_destinations
 from lbproxy.worker.wiring.filtering import make_filters
@@ -80,17 +91,17 @@ class World(Strands):
         self,
         backends: int = 2,
         *,
-        timeouts: model.Timeouts | None = None,
-        limits: model.Limits | None = None,
-        route: model.Route | None = None,
-        client_limits: tuple[model.ClientLimit, ...] = (),
-        pool: model.Pool | None = None,
+        timeouts: model.TimeoutsConfig | None = None,
+        limits: model.LimitsConfig | None = None,
+        route: model.RouteConfig | None = None,
+        client_limits: tuple[model.ClientLimitConfig, ...] = (),
+        pool: model.PoolConfig | None = None,
         scratch: FakeScratch | None = None,
         heard: bool = True,
         contents: tuple[bytes, ...] = (),
         verify: Callable[[bytes, str], bool] = lambda password, hashed: False,
         icap_servers: int = 1,
-        tap: model.Tap | None = None,
+        tap: model.TapConfig | None = None,
         inspectors: Inspectors | None = None,
     ) -> None:
         """`heard`: the backends are known to speak HTTP/1.1; `contents`: of the route's documents; `verify`: checks a password."""
@@ -114,11 +125,11 @@ class World(Strands):
         self.ledger.open_row(0)
         servers = [Backend("app", f"b{slot}", "backend.test", "10.0.0.1", 9000 + slot, 1, 0, slot) for slot in range(backends)]
         for slot in range(backends):
-            self.ledger.cells[state_at(SlotState.HEALTH, slot)] = Health.UP
+            self.ledger.cells[state_at(SlotState.HEALTH, slot)] = HealthState.UP
         pick_lock = PickLock(NoLock(), self.ledger, 0)
         balanced = Pool("app", servers, self.ledger, pick_lock, 0)
         self.limit = ConnectionLimit(self.ledger, pick_lock, 0, LISTENER, 0, NoWakeups())
-        route = route or model.Route("app")
+        route = route or model.RouteConfig("app")
         self.pick_lock = pick_lock
         self.pool = balanced
         self.config = model.Config(
@@ -126,14 +137,14 @@ class World(Strands):
             listen=(),
             routes=(route,),
             pools=(pool,) if pool is not None else tuple(
-                model.Pool(name, ()) for name in dict.fromkeys((*route.pools, *route.asks, "app"))
+                model.PoolConfig(name, ()) for name in dict.fromkeys((*route.pools, *route.asks, "app"))
             ),
-            timeouts=timeouts or model.Timeouts(),
-            limits=limits or model.Limits(),
+            timeouts=timeouts or model.TimeoutsConfig(),
+            limits=limits or model.LimitsConfig(),
             client_limits=client_limits,
         )
         counts = CountTable(_cells(), 64 * SPAN, 0)
-        memory = Memory(RateTable(_cells()), counts, nullcontext(), lambda: [0], bytes(32), Budget(CLIENTS_KEPT))
+        memory = LimiterMemory(RateTable(_cells()), counts, nullcontext(), lambda: [0], bytes(32), Budget(CLIENTS_KEPT))
         [filters] = make_filters(self.config, self.ledger, 0, memory, self.clock)
         self.access_log = AccessLog(0.0, lambda second: "2026-01-01T00:00:00")
         self.inspected: list[str] = []  # what steps made of requests
@@ -142,7 +153,7 @@ class World(Strands):
             slots = range(ICAP, ICAP + icap_servers)
             asked = [Backend("icap", f"i{slot}", "icap.test", "10.0.0.9", 9000 + slot, 1, 0, slot) for slot in slots]
             for slot in slots:
-                self.ledger.cells[state_at(SlotState.HEALTH, slot)] = Health.UP
+                self.ledger.cells[state_at(SlotState.HEALTH, slot)] = HealthState.UP
             named[route.icap.pool] = Pool("icap", asked, self.ledger, pick_lock, 0)
         self.suspended: list[str] = []
         self.tapped: list[tuple[str, str, int, bytes, bytes]] = []
@@ -150,7 +161,7 @@ class World(Strands):
         self.documents = Documents(self.config, contents)
         self.differences: list[tuple[object, ...]] = []
         self.copies = Copies()
-        self.attacks: list[tuple[str, Verdict]] = []  # what rules found
+        self.attacks: list[tuple[str, WafVerdict]] = []  # what rules found
         self.wanted: list[str] = []  # sets of keys that lack one, by name
         means = Means(
             lambda step, outcome: self.inspected.append(f"{step} {outcome}"), self.documents, memory, verify,

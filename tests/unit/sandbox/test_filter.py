@@ -7,14 +7,14 @@ import struct
 
 import pytest
 
-from lbproxy.sandbox.filter import ALLOW, ARCHITECTURES, ERRNO, KILL, LAST, REFUSED, Wants, program
+from lbproxy.sandbox.filter import ALLOW, ARCHITECTURES, ERRNO, KILL, LAST, REFUSED, SandboxNeeds, program
 
 REFUSE = ERRNO | errno.EPERM
 MISSING = ERRNO | errno.ENOSYS
-WANTS = Wants({2: [1]}, pid=42)
+WANTS = SandboxNeeds({2: [1]}, pid=42)
 
 
-def ask(machine: str, wants: Wants, number: int, *arguments: int, arch: int | None = None) -> int:
+def ask(machine: str, wants: SandboxNeeds, number: int, *arguments: int, arch: int | None = None) -> int:
     """What the kernel would make of a call: the program, run."""
     steps = list(struct.iter_unpack("=HBBI", program(machine, wants) or b""))
     of = ARCHITECTURES[machine][1] if arch is None else arch

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.hazmat.primitives.serialization.pkcs12 import serialize_key_and_certificates
 from cryptography.x509.oid import NameOID
 
-from lbproxy.config.model import Certificate, Passphrase
+from lbproxy.config.model import CertificateConfig, Passphrase
 
 NOW = datetime.now(UTC)
 
@@ -88,18 +88,20 @@ def write(path: Path, content: bytes, mode: int = 0o600) -> Path:
     return path
 
 
-def with_word(files: Certificate, word: Path) -> Certificate:
+def with_word(files: CertificateConfig, word: Path) -> CertificateConfig:
     """With a passphrase that stands in a file."""
     return replace(files, passphrase=Passphrase("file", (str(word),)))
 
 
-def container(path: Path, name: str, password: bytes, key: Key | None = None, end: timedelta = timedelta(days=30)) -> Certificate:
+def container(
+    path: Path, name: str, password: bytes, key: Key | None = None, end: timedelta = timedelta(days=30)
+) -> CertificateConfig:
     """A PKCS #12 file with a self-signed certificate."""
     key = key or ec_key()
     leaf = x509.load_pem_x509_certificate(certificate(key, name, end=end))
     how = BestAvailableEncryption(password) if password else NoEncryption()
     write(path, serialize_key_and_certificates(None, key, leaf, None, how))
-    return Certificate(path, path)
+    return CertificateConfig(path, path)
 
 
 def pair(
@@ -110,9 +112,9 @@ def pair(
     end: timedelta = timedelta(days=30),
     common: str = "",
     stem: str = "",
-) -> Certificate:
+) -> CertificateConfig:
     """Files of a self-signed certificate, called `stem`, else after its first name."""
     key = key or ec_key()
     stem = stem or (names[0] if names else common).replace("*", "any")
     content = certificate(key, *names, start=start, end=end, common=common)
-    return Certificate(write(directory / f"{stem}.crt", content, 0o644), write(directory / f"{stem}.key", key_pem(key)))
+    return CertificateConfig(write(directory / f"{stem}.crt", content, 0o644), write(directory / f"{stem}.key", key_pem(key)))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lbproxy.config.model import Address, Listen
+from lbproxy.config.model import Address, ListenConfig
 from lbproxy.net.wire import alpn_choice
 from lbproxy.tls.alpn import Native, chosen, insist, wire_form
 from lbproxy.tls.showcase import server_context
@@ -29,7 +29,7 @@ def client(*protocols: str) -> ssl.SSLContext:
 
 @pytest.fixture
 def server(tmp_path: Path) -> ssl.SSLContext:
-    return server_context(Listen(Address("127.0.0.1", 0), (pair(tmp_path, "a.test"),)))
+    return server_context(ListenConfig(Address("127.0.0.1", 0), (pair(tmp_path, "a.test"),)))
 
 
 @FORMS

@@ -5,14 +5,16 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-from lbproxy.config.model import Address, Certificate, Config, Listen
+from lbproxy.config.model import Address, CertificateConfig, Config, ListenConfig
 from lbproxy.tls import selfsigned
 from lbproxy.tls.apart import audit_apart, ensure_apart
 from lbproxy.tls.audit import audit
 
 
 def test_an_audit_says_the_same_apart(tmp_path: Path) -> None:
-    config = Config("x.toml", (Listen(Address("127.0.0.1", 1), (Certificate(tmp_path / "a", tmp_path / "b"),), line=7),), (), ())
+    config = Config(
+        "x.toml", (ListenConfig(Address("127.0.0.1", 1), (CertificateConfig(tmp_path / "a", tmp_path / "b"),), line=7),), (), ()
+    )
     _, complaints = audit_apart(config)
     assert complaints == audit(config)
     assert len(complaints) == 2

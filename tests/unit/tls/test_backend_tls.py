@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from lbproxy.config.model import Pool, PoolTls
+from lbproxy.config.model import PoolConfig, PoolTlsConfig
 from lbproxy.errors import StartError
 from lbproxy.net.tls_failures import tls_failure
 from lbproxy.tls.backend_tls import SESSION_LIFE, BackendTls, WrongPin, pin_of
@@ -36,10 +36,10 @@ def connect(side: BackendTls, server: ssl.SSLContext, place: str = "here") -> Jo
     return joined
 
 
-def reason(settings: PoolTls, server: ssl.SSLContext) -> str:
+def reason(settings: PoolTlsConfig, server: ssl.SSLContext) -> str:
     """Why there is no connection."""
     try:
-        connect(BackendTls(settings, client_context(Pool("app", (), tls=settings))), server)
+        connect(BackendTls(settings, client_context(PoolConfig("app", (), tls=settings))), server)
     except ssl.SSLError as error:
         return tls_failure(error).reason
     return ""
@@ -47,26 +47,26 @@ def reason(settings: PoolTls, server: ssl.SSLContext) -> str:
 
 def test_dates_and_names_and_authorities(issuer: Issuer, tmp_path: Path) -> None:
     """Each has its own word."""
-    trusting = PoolTls(ca=issuer.file)
+    trusting = PoolTlsConfig(ca=issuer.file)
     stranger = Issuer(tmp_path, "stranger")
     assert reason(trusting, serving(*issuer.issue(NAME))) == ""
     assert reason(trusting, serving(*issuer.issue("other.test"))) == "tls_wrong_name"
     assert reason(trusting, serving(*issuer.issue(NAME, end=timedelta(minutes=-1)))) == "tls_expired"
     assert reason(trusting, serving(*issuer.issue(NAME, start=timedelta(hours=1)))) == "tls_not_yet_valid"
     assert reason(trusting, serving(*stranger.issue(NAME))) == "tls_unknown_authority"
-    assert reason(PoolTls(ca=issuer.file, server_name="other.test"), serving(*issuer.issue("other.test"))) == ""
+    assert reason(PoolTlsConfig(ca=issuer.file, server_name="other.test"), serving(*issuer.issue("other.test"))) == ""
 
 
 def test_versions_and_ciphers(issuer: Issuer) -> None:
     """Nothing in common has words, too."""
     server = serving(*issuer.issue(NAME))
     server.maximum_version = ssl.TLSVersion.TLSv1_2
-    assert reason(PoolTls(ca=issuer.file, min_version="1.3"), server) == "tls_no_common_version"
+    assert reason(PoolTlsConfig(ca=issuer.file, min_version="1.3"), server) == "tls_no_common_version"
     server.set_ciphers("ECDHE-ECDSA-AES256-GCM-SHA384")
-    assert reason(PoolTls(ca=issuer.file, max_version="1.2", ciphers="ECDHE-ECDSA-AES128-GCM-SHA256"), server) != ""
+    assert reason(PoolTlsConfig(ca=issuer.file, max_version="1.2", ciphers="ECDHE-ECDSA-AES128-GCM-SHA256"), server) != ""
     newest = serving(*issuer.issue(NAME))
     newest.minimum_version = ssl.TLSVersion.TLSv1_3
-    assert reason(PoolTls(ca=issuer.file, max_version="1.2"), newest) == "tls_no_common_version"
+    assert reason(PoolTlsConfig(ca=issuer.file, max_version="1.2"), newest) == "tls_no_common_version"
 
 
 @pytest.mark.parametrize("encoding", [Encoding.PEM, Encoding.DER])
@@ -74,7 +74,7 @@ def test_revoked(issuer: Issuer, encoding: Encoding) -> None:
     """By a list in PEM or in DER, as authorities publish it."""
     good, bad = issuer.issue(NAME), issuer.issue(NAME)
     issuer.revoke(bad[0])
-    settings = PoolTls(ca=issuer.file, crl=issuer.write_list(encoding=encoding))
+    settings = PoolTlsConfig(ca=issuer.file, crl=issuer.write_list(encoding=encoding))
     assert reason(settings, serving(*good)) == ""
     assert reason(settings, serving(*bad)) == "tls_revoked"
     issuer.write_list(end=timedelta(days=-1), encoding=encoding)
@@ -86,26 +86,26 @@ def test_a_list_of_somebody_else_tells_nothing(issuer: Issuer, tmp_path: Path) -
     stranger = Issuer(tmp_path, "stranger")
     listed = stranger.write_list()
     listed.write_bytes(listed.read_bytes() + stranger.file.read_bytes())
-    settings = PoolTls(ca=issuer.file, crl=listed)
+    settings = PoolTlsConfig(ca=issuer.file, crl=listed)
     assert reason(settings, serving(*issuer.issue(NAME))) == "tls_revocation_unknown"
     assert reason(settings, serving(*stranger.issue(NAME))) == "tls_unknown_authority"
     listed.write_bytes(stranger.file.read_bytes())
     with pytest.raises(StartError, match="no list of revoked certificates"):
-        client_context(Pool("app", (), tls=settings))
+        client_context(PoolConfig("app", (), tls=settings))
 
 
 def test_pins(issuer: Issuer) -> None:
     """One of several will do; a good chain with another key will not, and a pin alone does without a chain."""
     pair, backup = issuer.issue(NAME), issuer.issue(NAME)
     pins = (public_key_pin(backup[0]), public_key_pin(pair[0]))
-    pinned = PoolTls(ca=issuer.file, pins=pins)
+    pinned = PoolTlsConfig(ca=issuer.file, pins=pins)
     assert reason(pinned, serving(*pair)) == reason(pinned, serving(*backup)) == ""
-    side = BackendTls(pinned, client_context(Pool("app", (), tls=pinned)))
+    side = BackendTls(pinned, client_context(PoolConfig("app", (), tls=pinned)))
     connect(side, serving(*pair))
     for _ in range(2):
         with pytest.raises(WrongPin):
             connect(side, serving(*issuer.issue(NAME)))
-    alone = PoolTls(verify=False, pins=pins[:1])
+    alone = PoolTlsConfig(verify=False, pins=pins[:1])
     assert reason(alone, serving(*backup)) == ""
     with pytest.raises(WrongPin):
         reason(alone, serving(*pair))
@@ -118,7 +118,7 @@ def test_the_pin_of_no_certificate() -> None:
 @pytest.mark.parametrize(("sni", "heard"), [(None, NAME), ("off", None), ("other.test", "other.test")])
 def test_what_is_asked_for(issuer: Issuer, sni: str | None, heard: str | None) -> None:
     """No name, or another one; what is verified stays."""
-    settings = PoolTls(ca=issuer.file, sni=sni)
+    settings = PoolTlsConfig(ca=issuer.file, sni=sni)
     server = serving(*issuer.issue(NAME))
     asked: list[str | None] = []
     server.sni_callback = lambda connection, name, context: asked.append(name)
@@ -130,11 +130,11 @@ def test_what_is_asked_for(issuer: Issuer, sni: str | None, heard: str | None) -
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 def test_sessions_are_resumed(issuer: Issuer, version: ssl.TLSVersion) -> None:
     """At the same place, for a time, and never over a change of the context."""
-    settings = PoolTls(ca=issuer.file)
+    settings = PoolTlsConfig(ca=issuer.file)
     server = serving(*issuer.issue(NAME))
     server.maximum_version = version
     now = [1000.0]
-    side = BackendTls(settings, client_context(Pool("app", (), tls=settings)), lambda: now[0])
+    side = BackendTls(settings, client_context(PoolConfig("app", (), tls=settings)), lambda: now[0])
     told: list[bool] = []
     side.on_handshake = told.append
     connect(side, server)
@@ -145,14 +145,14 @@ def test_sessions_are_resumed(issuer: Issuer, version: ssl.TLSVersion) -> None:
     now[0] += SESSION_LIFE + 1
     connect(side, server)
     connect(side, server)
-    side.renew(client_context(Pool("app", (), tls=settings)))
+    side.renew(client_context(PoolConfig("app", (), tls=settings)))
     connect(side, server)
     assert told[4:] == [False, True, False]
 
 
 def test_checks_shake_hands_in_full(issuer: Issuer) -> None:
-    settings = PoolTls(ca=issuer.file)
-    side = BackendTls(settings, client_context(Pool("app", (), tls=settings)), resumes=False)
+    settings = PoolTlsConfig(ca=issuer.file)
+    side = BackendTls(settings, client_context(PoolConfig("app", (), tls=settings)), resumes=False)
     told: list[bool] = []
     side.on_handshake = told.append
     server = serving(*issuer.issue(NAME))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lbproxy.config.model import Address, Listen, ListenTls, NameTls
+from lbproxy.config.model import Address, ListenConfig, ListenTlsConfig, NameTlsConfig
 from lbproxy.errors import StartError
 from lbproxy.tls.client_authorities import read_authorities
 from lbproxy.tls.keystore import KeyStore
@@ -16,9 +16,9 @@ from tests.unit.tls.handshakes import Issuer
 def test_by_policy(tmp_path: Path) -> None:
     """None where nobody is asked."""
     issuer = Issuer(tmp_path)
-    asking = NameTls(("a.test",), issuer.file, "required", issuer.write_list())
+    asking = NameTlsConfig(("a.test",), issuer.file, "required", issuer.write_list())
     store = KeyStore()
-    own, of_name = read_authorities(Listen(Address("", 0), tls=ListenTls(names=(asking,))), store)
+    own, of_name = read_authorities(ListenConfig(Address("", 0), tls=ListenTlsConfig(names=(asking,))), store)
     assert own is None
     assert of_name is not None
     assert of_name.lists is not None
@@ -31,10 +31,10 @@ def test_files_that_are_not_there(tmp_path: Path, missing: str) -> None:
     """Told by their name."""
     issuer = Issuer(tmp_path)
     gone = tmp_path / "gone.pem"
-    tls = ListenTls(
+    tls = ListenTlsConfig(
         client_ca=gone if missing == "ca" else issuer.file, client_auth="required", client_crl=gone if missing == "crl" else None
     )
     store = KeyStore()
     with pytest.raises(StartError, match=r"gone\.pem"):
-        read_authorities(Listen(Address("", 0), tls=tls), store)
+        read_authorities(ListenConfig(Address("", 0), tls=tls), store)
     store.close()

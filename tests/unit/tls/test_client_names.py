@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from lbproxy.config.model import Address, Listen, ListenTls
+from lbproxy.config.model import Address, ListenConfig, ListenTlsConfig
 from lbproxy.tls import client_names
 from lbproxy.tls.client_names import announce
 from lbproxy.tls.showcase import server_context
@@ -44,8 +44,8 @@ def shown(context: ssl.SSLContext, version: str, name: str) -> str:
 def test_clients_are_told_whose_certificates_are_taken(tmp_path: Path, version: str, name: str) -> None:
     """All of the file's, whichever certificate is shown, in both versions."""
     ca = write(tmp_path / "ca.pem", certificate(ec_key(), common="First CA") + trusted(certificate(ec_key(), common="Second CA")))
-    tls = ListenTls(client_ca=ca, client_auth="optional")
-    server = server_context(Listen(Address("127.0.0.1", 0), (pair(tmp_path, "a.test"), pair(tmp_path, "b.test")), tls))
+    tls = ListenTlsConfig(client_ca=ca, client_auth="optional")
+    server = server_context(ListenConfig(Address("127.0.0.1", 0), (pair(tmp_path, "a.test"), pair(tmp_path, "b.test")), tls))
     told = shown(server, version, name)
     assert "Acceptable client certificate CA names" in told
     assert "CN = First CA" in told or "CN=First CA" in told

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from lbproxy.config.model import Address, Certificate, Listen, ListenTls, NameTls
+from lbproxy.config.model import Address, CertificateConfig, ListenConfig, ListenTlsConfig, NameTlsConfig
 from lbproxy.errors import StartError
 from lbproxy.tls import edition, openssl
 from lbproxy.tls.client_authorities import read_authorities
@@ -30,8 +30,8 @@ class Site:
 
     def __init__(self, folder: Path, store: KeyStore, **tls: object) -> None:
         self.issuer = Issuer(folder)
-        pair = Certificate(*self.issuer.issue("open.test", "closed.test", "half.test", "sub.closed.test"))
-        self.listen = Listen(Address("127.0.0.1", 443), (pair,), ListenTls(**tls))  # type: ignore[arg-type]
+        pair = CertificateConfig(*self.issuer.issue("open.test", "closed.test", "half.test", "sub.closed.test"))
+        self.listen = ListenConfig(Address("127.0.0.1", 443), (pair,), ListenTlsConfig(**tls))  # type: ignore[arg-type]
         self.store = store
         self.outer = outer_context(self.listen)
         self.shows: Showcase = arm(self.outer, credentials(self.listen, [read_pem(pair, store)]))
@@ -74,8 +74,8 @@ def store() -> Iterator[KeyStore]:
 def by_name(folder: Path) -> dict[str, object]:
     """One name is closed, one asks, all others are open."""
     clients = Issuer(folder, "clients")
-    closed = NameTls(("closed.test", "*.closed.test"), clients.file, "required")
-    return {"names": (closed, NameTls(("half.test",), clients.file, "optional"))}
+    closed = NameTlsConfig(("closed.test", "*.closed.test"), clients.file, "required")
+    return {"names": (closed, NameTlsConfig(("half.test",), clients.file, "optional"))}
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -100,8 +100,8 @@ def test_each_name_asks_for_itself(tmp_path: Path, store: KeyStore, version: ssl
 def test_how_deep_a_chain_may_be(tmp_path: Path, store: KeyStore, version: ssl.TLSVersion) -> None:
     """So many authorities between a client's certificate and the one that is trusted, by name."""
     root, middle = Issuer(tmp_path, "clients"), Issuer(tmp_path, "middle")
-    flat = NameTls(("closed.test",), root.file, "required", client_depth=0)
-    site = Site(tmp_path, store, names=(flat, NameTls(("half.test",), root.file, "required", client_depth=1)))
+    flat = NameTlsConfig(("closed.test",), root.file, "required", client_depth=0)
+    site = Site(tmp_path, store, names=(flat, NameTlsConfig(("half.test",), root.file, "required", client_depth=1)))
     chain, key = middle.issue("me.test")
     chain.write_bytes(chain.read_bytes() + root.certify(middle))
     direct, through = site.client(version, root.issue("me.test")), site.client(version, (chain, key))
@@ -199,7 +199,7 @@ def test_what_a_connection_may_ask_for(tmp_path: Path, store: KeyStore) -> None:
 def test_names_need_an_openssl_within_reach(tmp_path: Path, store: KeyStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where it cannot be asked nobody is told that names were closed."""
     site = Site(tmp_path, store)
-    listen = replace(site.listen, tls=ListenTls(names=(NameTls(("a.test",), site.issuer.file, "required"),)))
+    listen = replace(site.listen, tls=ListenTlsConfig(names=(NameTlsConfig(("a.test",), site.issuer.file, "required"),)))
     monkeypatch.setattr("lbproxy.tls.openssl.functions", lambda: None)
     with pytest.raises(StartError, match=r"tls\.name"):
         credentials(listen, [read_pem(pair, store) for pair in listen.pairs])

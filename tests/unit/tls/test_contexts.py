@@ -14,12 +14,12 @@ from typing import NamedTuple
 import pytest
 import trustme
 
-from lbproxy.config.model import Address, Backend, Certificate, Listen, ListenTls, Pool, PoolTls
+from lbproxy.config.model import Address, BackendConfig, CertificateConfig, ListenConfig, ListenTlsConfig, PoolConfig, PoolTlsConfig
 from lbproxy.errors import StartError
 from lbproxy.http.h2 import offered as h2
 from lbproxy.tls.contexts import (
     Credentials,
-    Held,
+    HeldPair,
     client_context,
     credentials,
     load_pair,
@@ -38,12 +38,12 @@ from tests.unit.tls.wire import Ends, connect, talk
 HERE = Address("127.0.0.1", 0)
 
 
-def listen(*certificates: Certificate, **tls: object) -> Listen:
-    return Listen(HERE, certificates, ListenTls(**tls))  # type: ignore[arg-type]  # spelled out by each test
+def listen(*certificates: CertificateConfig, **tls: object) -> ListenConfig:
+    return ListenConfig(HERE, certificates, ListenTlsConfig(**tls))  # type: ignore[arg-type]  # spelled out by each test
 
 
-def pool(**tls: object) -> Pool:
-    return Pool("api", (Backend(Address("api.test", 443)),), tls=PoolTls(**tls))  # type: ignore[arg-type]  # as above
+def pool(**tls: object) -> PoolConfig:
+    return PoolConfig("api", (BackendConfig(Address("api.test", 443)),), tls=PoolTlsConfig(**tls))  # type: ignore[arg-type]  # as above
 
 
 def unverified() -> ssl.SSLContext:
@@ -60,19 +60,19 @@ def shown(server: ssl.SSLContext, name: str | None) -> bytes:
     return got
 
 
-def der(files: Certificate) -> bytes:
+def der(files: CertificateConfig) -> bytes:
     return ssl.PEM_cert_to_DER_cert(files.cert.read_text())
 
 
 @pytest.fixture
-def leaf(tmp_path: Path) -> Certificate:
+def leaf(tmp_path: Path) -> CertificateConfig:
     return pair(tmp_path, "api.test")
 
 
 # ---------------------------------------------------------------- listeners
 
 
-def test_one_certificate_needs_no_python_in_the_handshake(leaf: Certificate) -> None:
+def test_one_certificate_needs_no_python_in_the_handshake(leaf: CertificateConfig) -> None:
     """No SNI callback, and any name gets the one certificate."""
     server = server_context(listen(leaf))
     assert server.sni_callback is None
@@ -121,11 +121,11 @@ def test_without_the_library_http2_is_not_offered(tmp_path: Path, monkeypatch: p
 
 def test_without_the_library_backends_are_spoken_to_in_http_1(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where either may be spoken; where it must be HTTP/2 lbproxy does not start."""
-    assert spoken(Pool("api", (), protocol="auto")) == ["h2", "http/1.1"]
+    assert spoken(PoolConfig("api", (), protocol="auto")) == ["h2", "http/1.1"]
     monkeypatch.setattr(h2, "MISSING", "HTTP/2 is not offered: No module named 'ngh2'")
-    assert spoken(Pool("api", (), protocol="auto")) == ["http/1.1"]
+    assert spoken(PoolConfig("api", (), protocol="auto")) == ["http/1.1"]
     with pytest.raises(StartError, match="pool api: protocol: HTTP/2 is not offered"):
-        spoken(Pool("api", (), protocol="h2"))
+        spoken(PoolConfig("api", (), protocol="h2"))
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
@@ -141,7 +141,7 @@ def test_a_client_that_comes_back_resumes(tmp_path: Path, version: ssl.TLSVersio
     assert connect(client, server, name, first.client.session).server.session_reused
 
 
-def test_tickets_outlive_a_new_certificate(tmp_path: Path, leaf: Certificate) -> None:
+def test_tickets_outlive_a_new_certificate(tmp_path: Path, leaf: CertificateConfig) -> None:
     """Renewed into the same context, the certificate changes and old tickets still resume."""
     server = server_context(listen(leaf))
     client = unverified()
@@ -153,7 +153,7 @@ def test_tickets_outlive_a_new_certificate(tmp_path: Path, leaf: Certificate) ->
     assert shown(server, "api.test") == der(renewed)
 
 
-def test_forked_workers_share_the_ticket_key(leaf: Certificate) -> None:
+def test_forked_workers_share_the_ticket_key(leaf: CertificateConfig) -> None:
     """A session begun in one process resumes in another that was forked from the same context."""
     server = server_context(listen(leaf))
     client = unverified()
@@ -172,7 +172,7 @@ def test_forked_workers_share_the_ticket_key(leaf: Certificate) -> None:
 # ---------------------------------------------------------------- generations
 
 
-def shown_by(listening: Listen) -> Credentials:
+def shown_by(listening: ListenConfig) -> Credentials:
     """As the master reads them, before a fork."""
     store = KeyStore()
     return credentials(listening, [read_pem(files, store) for files in listening.certificates])
@@ -216,10 +216,10 @@ def visit(outer: ssl.SSLContext, shows: Credentials, client: ssl.SSLContext, nam
         return Visit(stream.session, bool(stream.session_reused), stream.getpeercert(binary_form=True))
 
 
-def test_a_key_is_in_no_text_that_somebody_might_log(leaf: Certificate) -> None:
+def test_a_key_is_in_no_text_that_somebody_might_log(leaf: CertificateConfig) -> None:
     pem = read_pem(leaf, KeyStore())
     secrets = leaf.key.read_bytes().splitlines()[1:-1]
-    given = Credentials(listen(leaf), (Held(pem, UNKNOWN),), arrange([UNKNOWN], NOW))
+    given = Credentials(listen(leaf), (HeldPair(pem, UNKNOWN),), arrange([UNKNOWN], NOW))
     for text in (repr(pem), str(pem), f"{pem}", repr([pem]), repr(given), str(given)):
         assert not any(secret.decode() in text for secret in secrets)
         assert "PRIVATE" not in text
@@ -248,7 +248,7 @@ def test_a_ticket_of_one_generation_resumes_in_another(tmp_path: Path, version: 
     assert outer.sni_callback is None  # the master's own stays as it was made
 
 
-def test_what_a_worker_is_armed_with_needs_no_file_any_more(tmp_path: Path, leaf: Certificate) -> None:
+def test_what_a_worker_is_armed_with_needs_no_file_any_more(tmp_path: Path, leaf: CertificateConfig) -> None:
     """One that is replaced a week later shows what its generation shows, and has no right to read keys by then."""
     outer, shows, expected = outer_context(listen(leaf)), shown_by(listen(leaf)), der(leaf)
     leaf.cert.unlink()
@@ -256,21 +256,21 @@ def test_what_a_worker_is_armed_with_needs_no_file_any_more(tmp_path: Path, leaf
     assert visit(outer, shows, unverified(), "api.test", None).shown == expected
 
 
-def test_a_bad_pair_is_refused_before_any_worker_could_die_of_it(tmp_path: Path, leaf: Certificate) -> None:
+def test_a_bad_pair_is_refused_before_any_worker_could_die_of_it(tmp_path: Path, leaf: CertificateConfig) -> None:
     """Whichever of them it is."""
     other = pair(tmp_path, "other.test")
-    for certificates in ((Certificate(leaf.cert, other.key),), (leaf, Certificate(other.cert, leaf.key))):
+    for certificates in ((CertificateConfig(leaf.cert, other.key),), (leaf, CertificateConfig(other.cert, leaf.key))):
         with pytest.raises(StartError, match="KEY_VALUES_MISMATCH"):
             shown_by(listen(*certificates))
 
 
-def test_a_listener_has_another_context_when_tickets_must_not_outlive_a_change(tmp_path: Path, leaf: Certificate) -> None:
+def test_a_listener_has_another_context_when_tickets_must_not_outlive_a_change(tmp_path: Path, leaf: CertificateConfig) -> None:
     """Certificates may come and go; who may come in, and how, may not change under a ticket."""
     ca = write(tmp_path / "ca.pem", leaf.cert.read_bytes())
     key = outer_key(listen(leaf, client_ca=ca, client_auth="required"))
     assert outer_key(listen(pair(tmp_path, "b.test"), leaf, client_ca=ca, client_auth="required")) == key
     others = [
-        outer_key(Listen(Address("127.0.0.1", 1), (leaf,), ListenTls(client_ca=ca, client_auth="required"))),
+        outer_key(ListenConfig(Address("127.0.0.1", 1), (leaf,), ListenTlsConfig(client_ca=ca, client_auth="required"))),
         outer_key(listen(leaf, client_ca=ca, client_auth="optional")),
         outer_key(listen(leaf, client_ca=ca, client_auth="required", profile="modern")),
         outer_key(listen(leaf)),
@@ -342,12 +342,12 @@ def test_an_expired_backend_is_refused(tmp_path: Path) -> None:
         connect(client_context(pool(ca=files.cert)), server_context(listen(files)), "api.test")
 
 
-def test_verify_false_takes_any_certificate(leaf: Certificate) -> None:
+def test_verify_false_takes_any_certificate(leaf: CertificateConfig) -> None:
     """On request only: no chain, no name."""
     talk(connect(client_context(pool(verify=False)), server_context(listen(leaf)), "anything.test"))
 
 
-def test_the_certificate_itself_may_be_the_authority(leaf: Certificate) -> None:
+def test_the_certificate_itself_may_be_the_authority(leaf: CertificateConfig) -> None:
     """A pinned self-signed backend."""
     talk(connect(client_context(pool(ca=leaf.cert)), server_context(listen(leaf)), "api.test"))
 
@@ -361,14 +361,14 @@ def test_an_intermediate_may_be_the_authority(tmp_path: Path) -> None:
     talk(connect(client_context(pool(ca=tmp_path / "ca.pem")), server, "api.test"))
 
 
-def test_our_certificate_is_shown_to_backends(tmp_path: Path, leaf: Certificate) -> None:
+def test_our_certificate_is_shown_to_backends(tmp_path: Path, leaf: CertificateConfig) -> None:
     """cert and key of the pool."""
     ours = pair(tmp_path, "proxy.test")
     server = server_context(listen(leaf, client_ca=ours.cert, client_auth="required"))
     talk(connect(client_context(pool(ca=leaf.cert, cert=ours.cert, key=ours.key)), server, "api.test"))
 
 
-def test_client_side_speaks_http_1_1_and_nothing_below_tls_1_2(leaf: Certificate) -> None:
+def test_client_side_speaks_http_1_1_and_nothing_below_tls_1_2(leaf: CertificateConfig) -> None:
     """ALPN and minimum version."""
     client = client_context(pool(ca=leaf.cert))
     assert connect(client, server_context(listen(leaf)), "api.test").server.selected_alpn_protocol() == "http/1.1"
@@ -422,12 +422,16 @@ def test_cipher_suites_towards_backends(tmp_path: Path) -> None:
 # ---------------------------------------------------------------- files that cannot be used
 
 
-def test_unusable_files_are_named(tmp_path: Path, leaf: Certificate) -> None:
+def test_unusable_files_are_named(tmp_path: Path, leaf: CertificateConfig) -> None:
     """StartError with the path, never an OSError or SSLError, and never a question on the terminal."""
     other = pair(tmp_path, "other.test")
     locked = write(tmp_path / "locked.key", key_pem(ec_key(), b"secret"))
     nothing = tmp_path / "nothing"
-    for broken in (Certificate(leaf.cert, other.key), Certificate(leaf.cert, locked), Certificate(nothing, leaf.key)):
+    for broken in (
+        CertificateConfig(leaf.cert, other.key),
+        CertificateConfig(leaf.cert, locked),
+        CertificateConfig(nothing, leaf.key),
+    ):
         with pytest.raises(StartError, match=r"certificate .*: "):
             server_context(listen(broken))
     with pytest.raises(StartError, match=r"certificate authority .*nothing: No such file"):
@@ -439,7 +443,7 @@ def test_unusable_files_are_named(tmp_path: Path, leaf: Certificate) -> None:
 def test_a_pool_without_tls_has_no_context() -> None:
     """Asking is a mistake of the caller."""
     with pytest.raises(ValueError, match="does not re-encrypt"):
-        client_context(Pool("api", ()))
+        client_context(PoolConfig("api", ()))
 
 
 def test_certificates_without_alternative_names_serve_their_common_name(tmp_path: Path) -> None:

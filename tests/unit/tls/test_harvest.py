@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lbproxy.config.certificate_folder import pairs_in
-from lbproxy.config.model import Address, Config, Listen, Process
+from lbproxy.config.model import Address, Config, ListenConfig, ProcessConfig
 from lbproxy.tls import contexts
 from lbproxy.tls.apart import audit_apart
 from lbproxy.tls.harvest import Harvest
@@ -19,7 +19,7 @@ from lbproxy.tls.stored import sources
 from tests.unit.tls.handshakes import Issuer
 
 
-def folder_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *names: str) -> Listen:
+def folder_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *names: str) -> ListenConfig:
     """Of few pairs, which are taken for many."""
     for module in ("folder_audit", "contexts"):
         monkeypatch.setattr(f"lbproxy.tls.{module}.TRIED", 1)
@@ -30,13 +30,13 @@ def folder_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *names: str) -> L
         cert, key = issuer.issue(name)
         cert.rename(certs / f"{name}.crt")
         key.rename(certs / f"{name}.key")
-    return Listen(Address("127.0.0.1", 1), folder=certs, listed=pairs_in(certs).pairs)
+    return ListenConfig(Address("127.0.0.1", 1), folder=certs, listed=pairs_in(certs).pairs)
 
 
 @pytest.mark.parametrize("isolated", [False, True])
 def test_what_was_judged_is_what_is_served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, isolated: bool) -> None:
     listen = folder_of(tmp_path, monkeypatch, "a.test", "b.test", "c.test")
-    config = Config("x.toml", (listen,), (), (), proxy=Process(key_isolation=isolated))
+    config = Config("x.toml", (listen,), (), (), proxy=ProcessConfig(key_isolation=isolated))
     harvest = Harvest()
     judged, complaints = audit_apart(config, harvest)
     assert (judged, complaints) == (config, [])
@@ -94,7 +94,7 @@ def test_a_key_of_another_kind_is_none_for_a_process_of_its_own(tmp_path: Path, 
     listen = folder_of(tmp_path, monkeypatch, "a.test", "b.test")
     monkeypatch.setattr("lbproxy.tls.remote_key.KINDS", ("RSA",))
     with closing(Harvest()) as harvest:
-        whole = Config("x.toml", (listen,), (), (), proxy=replace(Process(), key_isolation=True))
+        whole = Config("x.toml", (listen,), (), (), proxy=replace(ProcessConfig(), key_isolation=True))
         config, complaints = audit_apart(whole, harvest)
         assert config.listen[0].listed == ()
         assert "none of the certificates" in complaints[-1].message

@@ -23,8 +23,8 @@ def store() -> Iterator[KeyStore]:
 
 
 def by(ca: Path) -> model.Config:
-    jwt = model.Jwt(jwks_url="https://idp.test/", jwks_ca=ca)
-    return model.Config("a.toml", (), (model.Route("app", jwt=jwt),), (model.Pool("app", ()),))
+    jwt = model.JwtConfig(jwks_url="https://idp.test/", jwks_ca=ca)
+    return model.Config("a.toml", (), (model.RouteConfig("app", jwt=jwt),), (model.PoolConfig("app", ()),))
 
 
 def test_comments_in_any_language(tmp_path: Path, store: KeyStore) -> None:

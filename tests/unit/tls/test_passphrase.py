@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from lbproxy.config.model import Address, Certificate, Config, Listen, Passphrase
+from lbproxy.config.model import Address, CertificateConfig, Config, ListenConfig, Passphrase
 from lbproxy.tls import passphrase
-from lbproxy.tls.passphrase import LONGEST, Unknown, adopt, kept, read
+from lbproxy.tls.passphrase import LONGEST, PassphraseUnknown, adopt, kept, read
 from tests.unit.tls.files import write
 
 
@@ -25,7 +25,7 @@ def test_a_file_and_a_credential(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     path = write(tmp_path / "word", b"open sesame\r\nmore\n")
     assert read(Passphrase("file", (str(path),))) == b"open sesame"
     monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
-    with pytest.raises(Unknown, match="CREDENTIALS_DIRECTORY is not set") as caught:
+    with pytest.raises(PassphraseUnknown, match="CREDENTIALS_DIRECTORY is not set") as caught:
         read(Passphrase("credential", ("word",)))
     assert "LoadCredential=word:" in caught.value.fault.hint
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
@@ -40,33 +40,33 @@ def test_files_that_hold_none(tmp_path: Path, content: bytes, mode: int, says: s
     """Or show it to others."""
     path = write(tmp_path / "word", content, mode)
     os.chown(path, os.getuid() or 1, -1)  # of root's a group may read, as keys
-    with pytest.raises(Unknown, match=says):
+    with pytest.raises(PassphraseUnknown, match=says):
         read(Passphrase("file", (str(path),)))
 
 
 def test_what_is_no_file(tmp_path: Path) -> None:
     """A FIFO holds up nobody."""
     os.mkfifo(tmp_path / "fifo", 0o600)
-    with pytest.raises(Unknown, match="no regular file"):
+    with pytest.raises(PassphraseUnknown, match="no regular file"):
         read(Passphrase("file", (str(tmp_path / "fifo"),)))
-    with pytest.raises(Unknown, match="does not exist"):
+    with pytest.raises(PassphraseUnknown, match="does not exist"):
         read(Passphrase("file", (str(tmp_path / "gone"),)))
 
 
 def test_a_command(monkeypatch: pytest.MonkeyPatch) -> None:
     """What it prints; bounded in time and size, and it has nothing of ours."""
     assert read(command("print('two words')")) == b"two words"
-    with pytest.raises(Unknown, match="ended with code 7"):
+    with pytest.raises(PassphraseUnknown, match="ended with code 7"):
         read(command("raise SystemExit(7)"))
-    with pytest.raises(Unknown, match="signal 9"):
+    with pytest.raises(PassphraseUnknown, match="signal 9"):
         read(command("import os; os.kill(os.getpid(), 9)"))
-    with pytest.raises(Unknown, match="cannot be started"):
+    with pytest.raises(PassphraseUnknown, match="cannot be started"):
         read(Passphrase("command", ("/nowhere/at/all",)))
-    with pytest.raises(Unknown, match="at most 1024"):
+    with pytest.raises(PassphraseUnknown, match="at most 1024"):
         read(command("import sys\nwhile True: sys.stdout.write('x' * 100)"))
     monkeypatch.setattr(passphrase, "WITHIN", 0.3)
     before = time.monotonic()
-    with pytest.raises(Unknown, match=r"did not end within 0\.3 s"):
+    with pytest.raises(PassphraseUnknown, match=r"did not end within 0\.3 s"):
         read(command("import time; print('x', flush=True); time.sleep(600)"))
     assert time.monotonic() - before < 60
 
@@ -86,8 +86,8 @@ def descriptor() -> Iterator[int]:
 
 def naming(number: int) -> tuple[Config, Passphrase]:
     source = Passphrase("fd", (str(number),))
-    pair = Certificate(Path("a"), Path("b"), passphrase=source)
-    return Config("x.toml", (Listen(Address("127.0.0.1", 1), (pair,)),), (), ()), source
+    pair = CertificateConfig(Path("a"), Path("b"), passphrase=source)
+    return Config("x.toml", (ListenConfig(Address("127.0.0.1", 1), (pair,)),), (), ()), source
 
 
 def test_a_descriptor_is_read_once_and_kept(descriptor: int) -> None:
@@ -105,7 +105,7 @@ def test_a_descriptor_is_read_once_and_kept(descriptor: int) -> None:
     os.close(said)
     passphrase.close_copies()
     assert kept() == []
-    with pytest.raises(Unknown, match="is not open"):
+    with pytest.raises(PassphraseUnknown, match="is not open"):
         read(source)
 
 
@@ -113,22 +113,22 @@ def test_descriptors_that_are_none(descriptor: int, monkeypatch: pytest.MonkeyPa
     """One that is not open, one of our own, a socket, a pipe in which nobody says anything."""
     config, source = naming(descriptor)
     adopt(config)
-    with pytest.raises(Unknown, match="has to be started with it"):
+    with pytest.raises(PassphraseUnknown, match="has to be started with it"):
         read(source)
     heard, said = os.pipe()
     os.dup2(heard, descriptor, inheritable=False)
     adopt(config)
-    with pytest.raises(Unknown, match="has to be started with it"):
+    with pytest.raises(PassphraseUnknown, match="has to be started with it"):
         read(source)
     monkeypatch.setattr(passphrase, "WITHIN", 0.05)
     os.dup2(heard, descriptor, inheritable=True)
     adopt(config)
-    with pytest.raises(Unknown, match="said nothing"):
+    with pytest.raises(PassphraseUnknown, match="said nothing"):
         read(source)
     null = os.open("/dev/zero", os.O_RDONLY)
     os.dup2(null, descriptor, inheritable=True)
     adopt(config)
-    with pytest.raises(Unknown, match="neither a pipe nor a file"):
+    with pytest.raises(PassphraseUnknown, match="neither a pipe nor a file"):
         read(source)
     for each in (heard, said, null):
         os.close(each)

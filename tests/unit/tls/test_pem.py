@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lbproxy.config.model import Certificate
+from lbproxy.config.model import CertificateConfig
 from lbproxy.tls import pem
 from lbproxy.tls.contexts import load_pair, trust
 from tests.unit.tls.files import certificate, ec_key, key_pem, trusted, write
@@ -35,7 +35,7 @@ def test_a_trusted_block_is_the_first_certificate_for_everybody(tmp_path: Path) 
     """The one that counts, in front of a plain one."""
     key = ec_key()
     ours, other = certificate(key, "a.test"), certificate(ec_key(), "b.test")
-    files = Certificate(write(tmp_path / "a.crt", trusted(ours) + other), write(tmp_path / "a.key", key_pem(key)))
+    files = CertificateConfig(write(tmp_path / "a.crt", trusted(ours) + other), write(tmp_path / "a.key", key_pem(key)))
     load_pair(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), files)
     assert pem.ders(files.cert.read_bytes())[0] == ssl.PEM_cert_to_DER_cert(ours.decode())
 
@@ -46,7 +46,7 @@ def test_texts_joined_without_a_line_end(tmp_path: Path) -> None:
     first, second = certificate(key, "a.test").rstrip(), certificate(ec_key(), "b.test").rstrip()
     both = write(tmp_path / "both.pem", first + second + key_pem(key))
     assert len(pem.ders(both.read_bytes())) == 2
-    load_pair(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), Certificate(both, both))
+    load_pair(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), CertificateConfig(both, both))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     trust(context, write(tmp_path / "ca.pem", first + second))
     assert len(context.get_ca_certs(binary_form=True)) + context.cert_store_stats()["x509"] >= 2

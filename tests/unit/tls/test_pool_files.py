@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from lbproxy.config.model import Pool, PoolTls
+from lbproxy.config.model import PoolConfig, PoolTlsConfig
 from lbproxy.tls import contexts, pool_files
 from lbproxy.tls.contexts import PoolPem
 from lbproxy.tls.keystore import KeyStore, Piece
-from lbproxy.tls.pool_files import Pieces
+from lbproxy.tls.pool_files import PoolPieces
 from tests.unit.tls.handshakes import Issuer
 
 
@@ -19,7 +19,7 @@ def test_all_of_them(tmp_path: Path) -> None:
     """In a store that holds nothing else; they make the same context there."""
     issuer = Issuer(tmp_path)
     cert, key = issuer.issue("me")
-    pool = Pool("app", (), tls=PoolTls(ca=issuer.file, crl=issuer.write_list(), cert=cert, key=key))
+    pool = PoolConfig("app", (), tls=PoolTlsConfig(ca=issuer.file, crl=issuer.write_list(), cert=cert, key=key))
     with closing(KeyStore()) as store, closing(KeyStore()) as others:
         store.note(b"somebody else's")
         read = contexts.read_pool(pool, store)
@@ -33,8 +33,8 @@ def test_all_of_them(tmp_path: Path) -> None:
 
 
 def test_a_pool_may_have_no_files() -> None:
-    assert pool_files.pieces_of(PoolPem(KeyStore(), None, None)) == Pieces(None, None, None, None)
-    nothing = Pieces(None, Piece(1, 2), None, None)
+    assert pool_files.pieces_of(PoolPem(KeyStore(), None, None)) == PoolPieces(None, None, None, None)
+    nothing = PoolPieces(None, Piece(1, 2), None, None)
     assert pool_files.heard(pool_files.told(nothing)) == nothing
 
 

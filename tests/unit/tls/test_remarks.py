@@ -15,7 +15,16 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
-from lbproxy.config.model import Address, Certificate, Config, Listen, ListenTls, Pool, PoolTls, Route
+from lbproxy.config.model import (
+    Address,
+    CertificateConfig,
+    Config,
+    ListenConfig,
+    ListenTlsConfig,
+    PoolConfig,
+    PoolTlsConfig,
+    RouteConfig,
+)
 from lbproxy.errors import Complaint
 from lbproxy.tls import files
 from lbproxy.tls.audit import audit
@@ -26,20 +35,20 @@ OLD = timedelta(seconds=-5)
 
 
 class Given(NamedTuple):
-    tls: ListenTls = ListenTls()
-    pool_tls: PoolTls | None = None
+    tls: ListenTlsConfig = ListenTlsConfig()
+    pool_tls: PoolTlsConfig | None = None
     host: str = "0.0.0.0"
 
 
 DEFAULT = Given()
 
 
-def config(*certificates: Certificate, given: Given = DEFAULT) -> Config:
-    pools = (Pool("api", (), tls=given.pool_tls, line=21),) if given.pool_tls else ()
-    return Config("lb.toml", (Listen(Address(given.host, 443), certificates, given.tls, line=7),), (), pools)
+def config(*certificates: CertificateConfig, given: Given = DEFAULT) -> Config:
+    pools = (PoolConfig("api", (), tls=given.pool_tls, line=21),) if given.pool_tls else ()
+    return Config("lb.toml", (ListenConfig(Address(given.host, 443), certificates, given.tls, line=7),), (), pools)
 
 
-def told(*certificates: Certificate, given: Given = DEFAULT) -> list[Complaint]:
+def told(*certificates: CertificateConfig, given: Given = DEFAULT) -> list[Complaint]:
     whole = config(*certificates, given=given)
     assert audit(whole) == []  # it starts
     return remarks(whole).at()
@@ -53,10 +62,16 @@ def only(complaints: list[Complaint]) -> Complaint:
 def test_nothing_to_say(tmp_path: Path) -> None:
     """Good files; files that are not there, which `audit` tells; no files."""
     good = pair(tmp_path, "a.test")
-    assert told(good, given=Given(ListenTls(client_ca=good.cert), PoolTls(ca=good.cert, cert=good.cert, key=good.key))) == []
+    assert (
+        told(good, given=Given(ListenTlsConfig(client_ca=good.cert), PoolTlsConfig(ca=good.cert, cert=good.cert, key=good.key)))
+        == []
+    )
     gone = tmp_path / "gone"
-    lost = Certificate(gone, gone)
-    assert remarks(config(lost, lost, given=Given(ListenTls(client_ca=gone), PoolTls(ca=gone, cert=gone, key=gone)))).at() == []
+    lost = CertificateConfig(gone, gone)
+    assert (
+        remarks(config(lost, lost, given=Given(ListenTlsConfig(client_ca=gone), PoolTlsConfig(ca=gone, cert=gone, key=gone)))).at()
+        == []
+    )
     assert remarks(config()) == NO_REMARKS
 
 
@@ -76,8 +91,10 @@ def test_dates_are_judged_by_the_time_that_is_asked_for(tmp_path: Path) -> None:
 def test_a_key_that_makes_handshakes_costly_is_told(tmp_path: Path) -> None:
     """RSA beyond 3072 bits, at a listener; what backends are shown costs nobody who can choose how often."""
     key = rsa.generate_private_key(65537, 4096)
-    large = Certificate(write(tmp_path / "c.pem", trusted(certificate(key, "large.test"))), write(tmp_path / "k.pem", key_pem(key)))
-    complaint = only(told(large, given=Given(pool_tls=PoolTls(cert=large.cert, key=large.key))))
+    large = CertificateConfig(
+        write(tmp_path / "c.pem", trusted(certificate(key, "large.test"))), write(tmp_path / "k.pem", key_pem(key))
+    )
+    complaint = only(told(large, given=Given(pool_tls=PoolTlsConfig(cert=large.cert, key=large.key))))
     assert complaint.message == "the RSA key of large.test has 4096 bits: each handshake costs many times one with 2048"
     assert (complaint.line, complaint.key) == (7, "listen[0].certificates[0].cert")
     assert "P-256" in complaint.hint
@@ -87,7 +104,7 @@ def test_every_certificate_with_a_date_is_looked_at(tmp_path: Path) -> None:
     """Listeners', clients' authorities, backends' authorities, what is shown to backends."""
     old = pair(tmp_path, "old.test", end=OLD)
     both = write(tmp_path / "ca.pem", certificate(ec_key(), "new root") + trusted(old.cert.read_bytes()))
-    found = told(old, given=Given(ListenTls(client_ca=both), PoolTls(ca=old.cert, cert=old.cert, key=old.key)))
+    found = told(old, given=Given(ListenTlsConfig(client_ca=both), PoolTlsConfig(ca=old.cert, cert=old.cert, key=old.key)))
     assert [(each.line, each.key) for each in found] == [
         (7, "listen[0].certificates[0].cert"),
         (7, "listen[0].tls.client_ca"),
@@ -101,11 +118,11 @@ def test_who_signed_it_counts_and_who_signed_that_does_not(tmp_path: Path) -> No
     """An intermediate that has run out fails every client; an old cross-signed root is there on purpose."""
     good = pair(tmp_path, "good.test")
     chain = good.cert.read_bytes() + certificate(ec_key(), "old root", end=OLD)
-    assert told(Certificate(write(tmp_path / "chain.pem", chain), good.key)) == []
+    assert told(CertificateConfig(write(tmp_path / "chain.pem", chain), good.key)) == []
     root, signer, key = ec_key(), ec_key(), ec_key()
     leaf = certificate(key, "leaf.test", issuer=("signer", signer))
     chain = leaf + certificate(signer, common="signer", end=OLD, issuer=("root", root))
-    files = Certificate(write(tmp_path / "leaf.pem", chain), write(tmp_path / "leaf.key", key_pem(key)))
+    files = CertificateConfig(write(tmp_path / "leaf.pem", chain), write(tmp_path / "leaf.key", key_pem(key)))
     complaint = only(told(files))
     assert complaint.message.startswith("the intermediate CN=signer behind the certificate of leaf.test expired on ")
 
@@ -193,7 +210,7 @@ def issued(*, extension: x509.ExtensionType | None = None) -> tuple[bytes, bytes
 
 
 def noted(tmp_path: Path, content: bytes, key: bytes) -> list[str]:
-    files = Certificate(write(tmp_path / "c.pem", content), write(tmp_path / "k.pem", key))
+    files = CertificateConfig(write(tmp_path / "c.pem", content), write(tmp_path / "k.pem", key))
     return [each.message for each in remarks(config(files)).at(NOW)]
 
 
@@ -227,11 +244,11 @@ def test_hosts_of_routes_without_a_certificate(tmp_path: Path) -> None:
     """Exact, by a wildcard, and the wildcard itself; a host that no listener has one for is told at its route."""
     whole = config(pair(tmp_path, "a.test", "*.b.test"))
     hosts = ("a.test", "www.b.test", "*.b.test", None, "x.www.b.test", "c.test", "c.test")
-    whole = replace(whole, routes=tuple(Route("api", host, line=30 + number) for number, host in enumerate(hosts)))
+    whole = replace(whole, routes=tuple(RouteConfig("api", host, line=30 + number) for number, host in enumerate(hosts)))
     found = remarks(whole).at(NOW)
     assert [(each.line, each.key) for each in found] == [(34, "route.host"), (35, "route.host")]
     assert found[1].message == "no certificate stands for c.test: over TLS its clients are shown another"
-    plain = replace(whole, listen=(Listen(Address("0.0.0.0", 80)),))
+    plain = replace(whole, listen=(ListenConfig(Address("0.0.0.0", 80)),))
     assert remarks(plain) == NO_REMARKS
 
 
@@ -248,12 +265,12 @@ def test_what_was_left_out_of_a_folder_is_told(tmp_path: Path) -> None:
 
 def test_a_pool_with_nothing_to_choose_its_protocol_by() -> None:
     """Without TLS there is no ALPN: "auto" is HTTP/1.1, which somebody may not expect."""
-    whole = replace(config(), pools=(Pool("api", (), line=21, protocol="auto"), Pool("app", (), protocol="h2")))
+    whole = replace(config(), pools=(PoolConfig("api", (), line=21, protocol="auto"), PoolConfig("app", (), protocol="h2")))
     remark = only(remarks(whole).at())
     assert (remark.line, remark.key) == (21, "pool.api.protocol")
     assert "HTTP/1.1" in remark.message
     assert 'say "h2"' in remark.hint
-    over_tls = replace(config(), pools=(Pool("api", (), line=21, protocol="auto", tls=PoolTls()),))
+    over_tls = replace(config(), pools=(PoolConfig("api", (), line=21, protocol="auto", tls=PoolTlsConfig()),))
     assert remarks(over_tls) == NO_REMARKS
 
 

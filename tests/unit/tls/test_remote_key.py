@@ -21,7 +21,7 @@ from lbproxy.tls.contexts import Pem, read_pem
 from lbproxy.tls.keystore import KeyStore
 from lbproxy.tls.remote_key import RemoteKeys
 from lbproxy.tls.signer import Signer
-from lbproxy.tls.signing import DONE, ECDSA, PKCS1, PSS, REFUSED, Question
+from lbproxy.tls.signing import DONE, ECDSA, PKCS1, PSS, REFUSED, SigningQuestion
 from tests.unit.tls.files import Key, certificate, key_pem, pair, write
 
 KEYS: dict[str, Key] = {
@@ -180,7 +180,7 @@ def test_what_a_hostile_worker_asks(tmp_path: Path, place: Place) -> None:
     _, pem = served(tmp_path, place, "P-256")
     at, size = pem.key
     sock = place.sock
-    good = Question(ECDSA, at, size, bytes(32))
+    good = SigningQuestion(ECDSA, at, size, bytes(32))
     hostile = [
         b"x", good.packed()[:16], bytes(5000), good._replace(kind=9).packed(), good._replace(data=bytes(31)).packed(),
         good._replace(offset=at + 1).packed(), good._replace(size=size - 5).packed(), good._replace(offset=2**63).packed(),

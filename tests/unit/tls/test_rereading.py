@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from lbproxy.config.model import Certificate, ListenTls, PoolTls
+from lbproxy.config.model import CertificateConfig, ListenTlsConfig, PoolTlsConfig
 from lbproxy.tls import edition, rereading
 from lbproxy.tls.keystore import KeyStore, Stamp
 from lbproxy.tls.rereading import Reread, TrustFiles
@@ -31,7 +31,7 @@ def carried(told: Any) -> list[Reread]:
 def test_pairs(tmp_path: Path, inbox: KeyStore) -> None:
     """Each by itself: one that is good, and one that is not; the key goes to the vault, where there is one."""
     issuer, passed = Issuer(tmp_path), list[str]()
-    good, bad = Certificate(*issuer.issue("a.test")), Certificate(*issuer.issue("b.test"))
+    good, bad = CertificateConfig(*issuer.issue("a.test")), CertificateConfig(*issuer.issue("b.test"))
     bad.key.write_bytes(good.key.read_bytes())
     first, second = carried(rereading.pairs([good, bad], inbox, passed.append))
     assert passed[:2] == [str(good.cert), str(good.key)]
@@ -48,7 +48,7 @@ def test_pairs(tmp_path: Path, inbox: KeyStore) -> None:
 def test_somebody_writes_at_it(tmp_path: Path, inbox: KeyStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """Between judging and reading: neither good nor bad."""
     issuer = Issuer(tmp_path)
-    pair, other = Certificate(*issuer.issue("a.test")), Certificate(*issuer.issue("b.test"))
+    pair, other = CertificateConfig(*issuer.issue("a.test")), CertificateConfig(*issuer.issue("b.test"))
     before = edition.told_pair
 
     def late(one: Any) -> list[Any]:
@@ -65,8 +65,8 @@ def test_trust(tmp_path: Path, inbox: KeyStore) -> None:
     issuer = Issuer(tmp_path)
     crl = issuer.write_list()
     cert, key = issuer.issue("me")
-    tls = PoolTls(ca=issuer.file, crl=crl, cert=cert, key=key)
-    listen = ListenTls(client_ca=issuer.file, client_crl=crl)
+    tls = PoolTlsConfig(ca=issuer.file, crl=crl, cert=cert, key=key)
+    listen = ListenTlsConfig(client_ca=issuer.file, client_crl=crl)
     wanted = [TrustFiles(listen), TrustFiles(None, tls), TrustFiles(None, tls, shown=True)]
     listener, pool, shown = carried(rereading.trusts(wanted, datetime.now(UTC), inbox, print))
     with closing(KeyStore()) as store:
@@ -78,7 +78,7 @@ def test_trust(tmp_path: Path, inbox: KeyStore) -> None:
         assert lists is not None
         assert store.text(*ca) == issuer.file.read_bytes()
         assert store.text(*lists) == store.text(*found.lists)
-        assert rereading.pair_of(shown, Certificate(cert, key), inbox, store, None).candidate.kind == "EC"
+        assert rereading.pair_of(shown, CertificateConfig(cert, key), inbox, store, None).candidate.kind == "EC"
     issuer.file.write_text("nothing")
     cut = carried(rereading.trusts(wanted[:1], datetime.now(UTC), inbox, print))
     assert "no certificate" in cut[0].why

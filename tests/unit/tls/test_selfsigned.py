@@ -16,7 +16,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from lbproxy.config.model import Address, Certificate, Config, Listen
+from lbproxy.config.model import Address, CertificateConfig, Config, ListenConfig
 from lbproxy.tls.audit import audit
 from lbproxy.tls.remarks import remarks
 from lbproxy.tls.selfsigned import LIFETIME, SelfSigned, ensure
@@ -83,7 +83,7 @@ def test_what_it_is(tmp_path: Path) -> None:
 def test_start_accepts_it(tmp_path: Path) -> None:
     """What start checks about certificates holds for ours."""
     made = ensure(tmp_path, NAMES, NOW)
-    listen = Listen(Address("127.0.0.1", 8443), (Certificate(made.cert, made.key),))
+    listen = ListenConfig(Address("127.0.0.1", 8443), (CertificateConfig(made.cert, made.key),))
     config = Config("", (listen,), (), ())
     assert audit(config) == remarks(config).at(NOW) == []
 

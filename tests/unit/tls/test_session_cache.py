@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lbproxy.config.model import Address, Listen, ListenTls
+from lbproxy.config.model import Address, ListenConfig, ListenTlsConfig
 from lbproxy.tls import session_cache
 from lbproxy.tls.showcase import server_context
 from tests.unit.tls.files import pair
@@ -26,7 +26,7 @@ def goodbye(ends: Ends) -> None:
 @pytest.mark.parametrize("tickets", [True, False])
 def test_nothing_is_kept_of_a_client(tmp_path: Path, tickets: bool) -> None:
     """Neither of one that knows tickets, nor of one that knows none; the former resumes, the latter does not."""
-    server = server_context(Listen(Address("127.0.0.1", 0), (pair(tmp_path, "a.test"),), ListenTls()))
+    server = server_context(ListenConfig(Address("127.0.0.1", 0), (pair(tmp_path, "a.test"),), ListenTlsConfig()))
     client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     client.check_hostname, client.verify_mode = False, ssl.CERT_NONE
     client.maximum_version = ssl.TLSVersion.TLSv1_2

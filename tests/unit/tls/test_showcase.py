@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from lbproxy.config.model import Address, Certificate, Listen, ListenTls
+from lbproxy.config.model import Address, CertificateConfig, ListenConfig, ListenTlsConfig
 from lbproxy.errors import StartError
 from lbproxy.tls import contexts, edition, showcase
 from lbproxy.tls.contexts import credentials, held_of, outer_context, read_pem
@@ -40,43 +40,43 @@ def shown(server: ssl.SSLContext, name: str | None, signatures: str = "") -> byt
     return got
 
 
-def der(files: Certificate) -> bytes:
+def der(files: CertificateConfig) -> bytes:
     return ssl.PEM_cert_to_DER_cert(files.cert.read_text())
 
 
-def begun(listen: Listen) -> tuple[ssl.SSLContext, Showcase]:
+def begun(listen: ListenConfig) -> tuple[ssl.SSLContext, Showcase]:
     store = KeyStore()
     outer = outer_context(listen)
     return outer, arm(outer, credentials(listen, [read_pem(files, store) for files in listen.pairs]))
 
 
 @pytest.fixture
-def both(tmp_path: Path) -> tuple[Certificate, Certificate]:
+def both(tmp_path: Path) -> tuple[CertificateConfig, CertificateConfig]:
     return pair(tmp_path, "a.test", key=RSA, stem="rsa"), pair(tmp_path, "a.test", stem="ec")
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
 def test_clients_of_either_kind_of_key_are_served(
-    both: tuple[Certificate, Certificate], tmp_path: Path, order: tuple[int, int]
+    both: tuple[CertificateConfig, CertificateConfig], tmp_path: Path, order: tuple[int, int]
 ) -> None:
     """Whichever of the two comes first, as the default and beside others; a client that can check both gets the cheap one."""
     few = [both[index] for index in order]
-    for listen, name in ((Listen(HERE, tuple(few)), None), (Listen(HERE, (pair(tmp_path, "b.test"), *few)), "a.test")):
+    for listen, name in ((ListenConfig(HERE, tuple(few)), None), (ListenConfig(HERE, (pair(tmp_path, "b.test"), *few)), "a.test")):
         server = server_context(listen)
         assert shown(server, name, "RSA") == der(both[0])
         assert shown(server, name, "ECDSA") == der(both[1])
         assert shown(server, name) == der(both[1])
 
 
-def test_a_pair_of_both_kinds_needs_no_python_in_the_handshake(both: tuple[Certificate, Certificate]) -> None:
-    assert server_context(Listen(HERE, both)).sni_callback is None
+def test_a_pair_of_both_kinds_needs_no_python_in_the_handshake(both: tuple[CertificateConfig, CertificateConfig]) -> None:
+    assert server_context(ListenConfig(HERE, both)).sni_callback is None
 
 
 def test_contexts_are_made_when_somebody_asks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Once for each name, and not again; of many the one that was asked for longest ago goes."""
     monkeypatch.setattr(showcase, "MOST", 2)
     files = [pair(tmp_path, f"{name}.test") for name in "abcd"]
-    server, made = begun(Listen(HERE, tuple(files)))
+    server, made = begun(ListenConfig(HERE, tuple(files)))
     count = 0
 
     def counting(*args: object) -> ssl.SSLContext:
@@ -95,7 +95,7 @@ def test_one_that_cannot_be_made_is_told_of_and_the_default_is_shown(tmp_path: P
     """Its key does not fit, as nobody could know of one among very many: once, and whoever asks is served."""
     good, bad, other = pair(tmp_path, "a.test"), pair(tmp_path, "b.test"), pair(tmp_path, "c.test")
     monkeypatch.setattr(contexts, "TRIED", 0)
-    server, made = begun(Listen(HERE, (good, Certificate(bad.cert, other.key))))
+    server, made = begun(ListenConfig(HERE, (good, CertificateConfig(bad.cert, other.key))))
     told: list[str] = []
     made.on_fault = told.append
     for _ in range(2):
@@ -106,7 +106,7 @@ def test_one_that_cannot_be_made_is_told_of_and_the_default_is_shown(tmp_path: P
 
 def test_unknown_names_are_refused(tmp_path: Path) -> None:
     """Where the listener says so, with the alert for it."""
-    listen = Listen(HERE, (pair(tmp_path, "a.test"),), ListenTls(unknown_name="refuse"))
+    listen = ListenConfig(HERE, (pair(tmp_path, "a.test"),), ListenTlsConfig(unknown_name="refuse"))
     server, _ = begun(listen)
     talk(connect(client(), server, "a.test"))
     for name in ("b.test", None):
@@ -116,14 +116,14 @@ def test_unknown_names_are_refused(tmp_path: Path) -> None:
         with pytest.raises(ssl.SSLError, match="CALLBACK_FAILED"):
             server.wrap_bio(up, down, server_side=True).do_handshake()
         assert down.read() == bytes.fromhex("15 0303 0002 02 70")  # RFC 6066 section 3
-    served = server_context(replace(listen, tls=ListenTls()))
+    served = server_context(replace(listen, tls=ListenTlsConfig()))
     assert shown(served, "b.test") == der(listen.pairs[0])
 
 
 # ---------------------------------------------------------------- renewals
 
 
-def renewed(made: Showcase, *pairs: Certificate, first: int = 0, whole: bool = False) -> None:
+def renewed(made: Showcase, *pairs: CertificateConfig, first: int = 0, whole: bool = False) -> None:
     """As the master does it, from the files as they are now."""
     store = made._shown.held[0].pem.store
     held = {first + number: held_of(read_pem(pair, store)) for number, pair in enumerate(pairs)}
@@ -134,7 +134,7 @@ def renewed(made: Showcase, *pairs: Certificate, first: int = 0, whole: bool = F
 def test_a_renewed_pair_is_shown_and_tickets_resume(tmp_path: Path, many: bool) -> None:
     """As the default, alone or beside others."""
     pairs = [pair(tmp_path, "a.test"), *([pair(tmp_path, "b.test")] if many else [])]
-    server, made = begun(Listen(HERE, tuple(pairs)))
+    server, made = begun(ListenConfig(HERE, tuple(pairs)))
     here = client()
     before = connect(here, server, "a.test")
     talk(before)
@@ -148,7 +148,7 @@ def test_a_renewed_pair_is_shown_and_tickets_resume(tmp_path: Path, many: bool) 
 def test_one_of_the_others_is_renewed(tmp_path: Path) -> None:
     """Also when somebody was lent the old one, and when it stands for other names than before."""
     first, second = pair(tmp_path, "a.test"), pair(tmp_path, "b.test")
-    server, made = begun(Listen(HERE, (first, second)))
+    server, made = begun(ListenConfig(HERE, (first, second)))
     assert shown(server, "b.test") == der(second)
     second = pair(tmp_path, "b.test")
     renewed(made, second, first=1)
@@ -161,7 +161,7 @@ def test_one_of_the_others_is_renewed(tmp_path: Path) -> None:
 
 def test_another_kind_of_key_takes_the_place_of_the_only_one(tmp_path: Path) -> None:
     """Nobody is shown the old one any more, though OpenSSL cannot take it out of a context."""
-    server, made = begun(Listen(HERE, (pair(tmp_path, "a.test", key=RSA),)))
+    server, made = begun(ListenConfig(HERE, (pair(tmp_path, "a.test", key=RSA),)))
     fresh = pair(tmp_path, "a.test")
     renewed(made, fresh)
     assert {shown(server, name) for name in ("a.test", "other.test", None)} == {der(fresh)}
@@ -175,7 +175,7 @@ def test_another_kind_of_key_takes_the_place_of_the_only_one(tmp_path: Path) -> 
 def test_pairs_come_and_go(tmp_path: Path) -> None:
     """The first of those that are left is the default."""
     a, b, c = (pair(tmp_path, f"{name}.test") for name in "abc")
-    server, made = begun(Listen(HERE, (a, b)))
+    server, made = begun(ListenConfig(HERE, (a, b)))
     renewed(made, b, c, whole=True)
     assert {name: shown(server, name) for name in ("b.test", "c.test", "a.test", None)} == {
         "b.test": der(b), "c.test": der(c), "a.test": der(b), None: der(b),
@@ -185,9 +185,9 @@ def test_pairs_come_and_go(tmp_path: Path) -> None:
 def test_what_does_not_fit_changes_nothing(tmp_path: Path) -> None:
     """Nobody is shown half of it."""
     first, other = pair(tmp_path, "a.test"), pair(tmp_path, "b.test", stem="b")
-    server, made = begun(Listen(HERE, (first,)))
+    server, made = begun(ListenConfig(HERE, (first,)))
     with pytest.raises(StartError, match="MISMATCH"):
-        renewed(made, Certificate(other.cert, first.key))
+        renewed(made, CertificateConfig(other.cert, first.key))
     assert shown(server, "a.test") == der(first)
 
 

@@ -12,7 +12,7 @@ import pytest
 from lbproxy.tls import signer
 from lbproxy.tls.keystore import KeyStore
 from lbproxy.tls.signer import Signer
-from lbproxy.tls.signing import DONE, ECDSA, PKCS1, REFUSED, Question
+from lbproxy.tls.signing import DONE, ECDSA, PKCS1, REFUSED, SigningQuestion
 from tests.unit.tls.files import ec_key, key_pem, write
 
 
@@ -28,9 +28,9 @@ def test_more_keys_than_are_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         thread.start()
         for _ in range(3):
             for at, size in places:
-                sock.send(Question(ECDSA, at, size, bytes(32)).packed())
+                sock.send(SigningQuestion(ECDSA, at, size, bytes(32)).packed())
                 assert sock.recv(4096).startswith(DONE)
-        sock.send(Question(PKCS1, *places[0], bytes(36)).packed())  # of an EC key
+        sock.send(SigningQuestion(PKCS1, *places[0], bytes(36)).packed())  # of an EC key
         assert sock.recv(4096) == REFUSED
         sock.close()
         thread.join(60)

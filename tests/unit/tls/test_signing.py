@@ -9,7 +9,7 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from lbproxy.tls.signing import ECDSA, LARGEST, PKCS1, PSS, Question, is_digest_info, is_pss, unpacked
+from lbproxy.tls.signing import ECDSA, LARGEST, PKCS1, PSS, SigningQuestion, is_digest_info, is_pss, unpacked
 
 HASHES = (hashes.SHA256(), hashes.SHA384(), hashes.SHA512())
 
@@ -69,7 +69,7 @@ def test_digest_infos() -> None:
 
 def test_questions() -> None:
     """Read as they are packed; what is too long, too short or of no form is none."""
-    one = Question(ECDSA, 2**40, 241, bytes(32))
+    one = SigningQuestion(ECDSA, 2**40, 241, bytes(32))
     assert unpacked(one.packed()) == one
     others = [one._replace(kind=kind) for kind in (0, PSS, PKCS1, 255)] + [one._replace(data=bytes(33))]
     for bad in (b"", one.packed()[:16], one.packed() + bytes(LARGEST), *(each.packed() for each in others)):

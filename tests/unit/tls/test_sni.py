@@ -166,11 +166,11 @@ BAD_NAME = """
 import ssl, sys
 from collections.abc import Callable
 from pathlib import Path
-from lbproxy.config.model import Address, Certificate, Listen
+from lbproxy.config.model import Address, CertificateConfig, ListenConfig
 from lbproxy.tls.showcase import server_context
 
-pairs = tuple(Certificate(Path(path + ".crt"), Path(path + ".key")) for path in sys.argv[1:])
-server = server_context(Listen(Address("127.0.0.1", 0), pairs))
+pairs = tuple(CertificateConfig(Path(path + ".crt"), Path(path + ".key")) for path in sys.argv[1:])
+server = server_context(ListenConfig(Address("127.0.0.1", 0), pairs))
 up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
 client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).wrap_bio(down, up, server_hostname="xxxx.test")
 try:

@@ -10,7 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from lbproxy.config.model import Address, Backend, Certificate, Config, Listen, ListenTls, Pool, PoolTls
+from lbproxy.config.model import (
+    Address,
+    BackendConfig,
+    CertificateConfig,
+    Config,
+    ListenConfig,
+    ListenTlsConfig,
+    PoolConfig,
+    PoolTlsConfig,
+)
 from lbproxy.tls import contexts
 from lbproxy.tls.keystore import KeyStore
 from lbproxy.tls.remarks import remarks
@@ -23,9 +32,11 @@ def test_remarks_of_what_was_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     issuer = Issuer(tmp_path)
     crl = issuer.write_list()
     ours = issuer.issue("me")
-    tls = ListenTls(client_ca=issuer.file, client_crl=crl, client_auth="required")
-    listen = Listen(Address("127.0.0.1", 443), (Certificate(*issuer.issue("a.test")),), tls)
-    pool = Pool("app", (Backend(Address("127.0.0.1", 9)),), tls=PoolTls(ca=issuer.file, crl=crl, cert=ours[0], key=ours[1]))
+    tls = ListenTlsConfig(client_ca=issuer.file, client_crl=crl, client_auth="required")
+    listen = ListenConfig(Address("127.0.0.1", 443), (CertificateConfig(*issuer.issue("a.test")),), tls)
+    pool = PoolConfig(
+        "app", (BackendConfig(Address("127.0.0.1", 9)),), tls=PoolTlsConfig(ca=issuer.file, crl=crl, cert=ours[0], key=ours[1])
+    )
     config = Config("", (listen,), (), (pool,))
     later = datetime.now(UTC) + timedelta(days=400)
     expected = remarks(config).at(later)
@@ -40,5 +51,5 @@ def test_remarks_of_what_was_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
         monkeypatch.setattr(os, "open", nothing)
         assert remarks(config, sources=stored).at(later) == expected
-        unread = replace(listen, certificates=(Certificate(tmp_path / "x", tmp_path / "y"),))
+        unread = replace(listen, certificates=(CertificateConfig(tmp_path / "x", tmp_path / "y"),))
         assert remarks(replace(config, listen=(unread,), pools=()), sources=stored).dated != ()

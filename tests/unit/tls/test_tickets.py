@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from lbproxy.config.model import Address, Listen, ListenTls
+from lbproxy.config.model import Address, ListenConfig, ListenTlsConfig
 from lbproxy.errors import StartError
 from lbproxy.net.wire import ticket_slot
 from lbproxy.tls import tickets
@@ -33,7 +33,7 @@ def client(version: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3) -> ssl.SSLContext:
     return context
 
 
-def server(listen: Listen, *secrets: bytes, native: Callable[[int, bytes], int] | None = None) -> ssl.SSLContext:
+def server(listen: ListenConfig, *secrets: bytes, native: Callable[[int, bytes], int] | None = None) -> ssl.SSLContext:
     context = server_context(listen)
     assert TicketKeys(native).use(secrets, [(context, outer_key(listen))])
     return context
@@ -46,14 +46,14 @@ def visited(here: ssl.SSLContext, there: ssl.SSLContext, before: Ends | None = N
 
 
 @pytest.fixture
-def listen(tmp_path: Path) -> Listen:
-    return Listen(Address("127.0.0.1", 0), (pair(tmp_path, "a.test"), pair(tmp_path, "b.test")))
+def listen(tmp_path: Path) -> ListenConfig:
+    return ListenConfig(Address("127.0.0.1", 0), (pair(tmp_path, "a.test"), pair(tmp_path, "b.test")))
 
 
 @pytest.mark.parametrize("native", FORMS, ids=["python", "c"])
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 def test_whoever_has_the_secret_takes_the_ticket(
-    listen: Listen, native: Callable[[int, bytes], int] | None, version: ssl.TLSVersion
+    listen: ListenConfig, native: Callable[[int, bytes], int] | None, version: ssl.TLSVersion
 ) -> None:
     """Contexts that have nothing else in common resume; so does one that only still takes it, and makes a new one of its own."""
     here, (old, new, other) = client(version), (made(), made(), made())
@@ -67,7 +67,7 @@ def test_whoever_has_the_secret_takes_the_ticket(
 
 
 @pytest.mark.parametrize("native", FORMS, ids=["python", "c"])
-def test_whoever_resumes_gets_another_ticket(listen: Listen, native: Callable[[int, bytes], int] | None) -> None:
+def test_whoever_resumes_gets_another_ticket(listen: ListenConfig, native: Callable[[int, bytes], int] | None) -> None:
     """A ticket of TLS 1.3 is for one use (RFC 8446 C.4): a client that keeps to it would have none left after two visits."""
     here, context = client(), server(listen, made(), native=native)
     first = visited(here, context)
@@ -78,7 +78,7 @@ def test_whoever_resumes_gets_another_ticket(listen: Listen, native: Callable[[i
 
 
 @pytest.mark.parametrize("native", FORMS, ids=["python", "c"])
-def test_keys_change_while_a_context_serves(listen: Listen, native: Callable[[int, bytes], int] | None) -> None:
+def test_keys_change_while_a_context_serves(listen: ListenConfig, native: Callable[[int, bytes], int] | None) -> None:
     """One that is neither first nor second any more is refused, with a full handshake."""
     here, context, keys = client(), server_context(listen), TicketKeys(native)
     secrets = [made() for _ in range(3)]
@@ -91,14 +91,14 @@ def test_keys_change_while_a_context_serves(listen: Listen, native: Callable[[in
     assert not visited(here, context, first).server.session_reused
 
 
-def test_a_session_of_an_open_listener_is_none_of_a_closed_one(listen: Listen, tmp_path: Path) -> None:
+def test_a_session_of_an_open_listener_is_none_of_a_closed_one(listen: ListenConfig, tmp_path: Path) -> None:
     """Nor of one with another profile; the same secret notwithstanding. Where it listens and what is spoken makes no difference."""
     trustme.CA().cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     secret, here = made(), client()
     first = visited(here, server(listen, secret))
-    closed = replace(listen, tls=ListenTls(client_ca=tmp_path / "ca.pem", client_auth="optional"))
+    closed = replace(listen, tls=ListenTlsConfig(client_ca=tmp_path / "ca.pem", client_auth="optional"))
     assert not visited(here, server(closed, secret), first).server.session_reused
-    strict = replace(listen, tls=ListenTls("modern"))
+    strict = replace(listen, tls=ListenTlsConfig("modern"))
     assert not visited(here, server(strict, secret), first).server.session_reused
     elsewhere = replace(listen, address=Address("127.0.0.1", 1), protocols=("http/1.1",))
     assert visited(here, server(elsewhere, secret), first).server.session_reused
@@ -108,7 +108,7 @@ def test_more_kinds_of_listeners_than_there_is_room_for_in_c() -> None:
     """Are answered by Python."""
     keys = TicketKeys(lambda slot, keys: 0)
     contexts = [ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER) for _ in range(12)]
-    listens = [outer_key(Listen(Address("127.0.0.1", 0)))._replace(profile=str(number)) for number in range(12)]
+    listens = [outer_key(ListenConfig(Address("127.0.0.1", 0)))._replace(profile=str(number)) for number in range(12)]
     assert keys.use([made()], list(zip(contexts, listens, strict=True)))
     assert len(keys._plain) == 12
     assert ticket_slot(8, derived(made(), b"")) == 0

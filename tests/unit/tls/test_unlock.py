@@ -11,11 +11,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, load_pem_private_key
 from cryptography.hazmat.primitives.serialization.pkcs12 import serialize_key_and_certificates
 
-from lbproxy.config.model import Certificate
+from lbproxy.config.model import CertificateConfig
 from lbproxy.errors import StartError
 from lbproxy.tls import pem
 from lbproxy.tls.contexts import read_pem, read_pems
-from lbproxy.tls.files import Fault
+from lbproxy.tls.files import FileFault
 from lbproxy.tls.keystore import KeyStore
 from lbproxy.tls.unlock import Shut, chain_of, unlock
 from tests.unit.tls.files import container, ec_key, key_pem, pair, with_word, write
@@ -55,8 +55,8 @@ def test_the_chain_of_a_container_is_put_in_order(tmp_path: Path, word: Path) ->
     key = load_pem_private_key(leaf.private_key_pem.bytes(), None)
     content = serialize_key_and_certificates(b"site", key, own, [top, signer], BestAvailableEncryption(b"secret"))  # type: ignore[arg-type]
     path = write(tmp_path / "site.pfx", content)
-    chain = chain_of(with_word(Certificate(path, path), word))
-    assert not isinstance(chain, Fault)
+    chain = chain_of(with_word(CertificateConfig(path, path), word))
+    assert not isinstance(chain, FileFault)
     assert [one and one.subject for one in chain] == [own.subject, signer.subject]
 
 
@@ -71,9 +71,9 @@ def test_what_stays_shut(tmp_path: Path, word: Path) -> None:
         assert "secret" not in " ".join(shut.fault).replace("word", "")
         with pytest.raises(StartError, match="does not open"):
             read_pem(both, store)
-    assert isinstance(chain_of(both), Fault)
-    gone = Certificate(tmp_path / "gone.p12", tmp_path / "gone.p12")
-    assert isinstance(chain_of(gone), Fault)
+    assert isinstance(chain_of(both), FileFault)
+    gone = CertificateConfig(tmp_path / "gone.p12", tmp_path / "gone.p12")
+    assert isinstance(chain_of(gone), FileFault)
 
 
 def test_a_container_without_a_key(tmp_path: Path) -> None:
@@ -82,6 +82,6 @@ def test_a_container_without_a_key(tmp_path: Path) -> None:
     from cryptography.hazmat.primitives.serialization import NoEncryption
 
     path = write(tmp_path / "trust.p12", serialize_key_and_certificates(None, None, None, [leaf], NoEncryption()))
-    found = chain_of(Certificate(path, path))
-    assert isinstance(found, Fault)
+    found = chain_of(CertificateConfig(path, path))
+    assert isinstance(found, FileFault)
     assert "without a key" in found.message

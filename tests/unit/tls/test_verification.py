@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import lbproxy
-from lbproxy.config.model import Address, Certificate, Listen, ListenTls, Pool, PoolTls
+from lbproxy.config.model import Address, CertificateConfig, ListenConfig, ListenTlsConfig, PoolConfig, PoolTlsConfig
 from lbproxy.tls import verification
 from lbproxy.tls.contexts import client_context, outer_context
 from tests.unit.tls.handshakes import Issuer, Joined, serving
@@ -57,12 +57,12 @@ def test_the_form_of_certificates_is_not_asked_for(proper: bool, tmp_path: Path)
         with pytest.raises(ssl.SSLCertVerificationError):
             Joined(strict, serving(*shown)).shake()
 
-    ours = client_context(Pool("web", (), tls=PoolTls(ca=issuer.file)))
+    ours = client_context(PoolConfig("web", (), tls=PoolTlsConfig(ca=issuer.file)))
     assert not ours.verify_flags & ssl.VERIFY_X509_STRICT
     Joined(ours, serving(*shown)).shake()
 
-    tls = ListenTls(client_ca=issuer.file, client_auth="required")
-    listener = outer_context(Listen(Address("127.0.0.1", 443), (Certificate(*shown),), tls))
+    tls = ListenTlsConfig(client_ca=issuer.file, client_auth="required")
+    listener = outer_context(ListenConfig(Address("127.0.0.1", 443), (CertificateConfig(*shown),), tls))
     listener.load_cert_chain(*shown)
     ours.load_cert_chain(*shown)
     Joined(ours, listener).shake()

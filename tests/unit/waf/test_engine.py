@@ -6,31 +6,31 @@ from pathlib import Path
 
 import pytest
 
-from lbproxy.config.model import Waf
-from lbproxy.waf.engine import BadRules, Engine, files
-from lbproxy.waf.messages import Question
+from lbproxy.config.model import WafConfig
+from lbproxy.waf.engine import BadRules, WafEngine, files
+from lbproxy.waf.messages import WafQuestion
 
-LIBRARY = Waf().engine
+LIBRARY = WafConfig().engine
 EVIL = 'SecRule ARGS "@contains evil" "id:1,phase:2,deny,status:403,log"\n'
 
 
 @pytest.fixture
-def engine() -> Engine:
+def engine() -> WafEngine:
     try:
-        return Engine(LIBRARY)
+        return WafEngine(LIBRARY)
     except BadRules:
         pytest.skip("libmodsecurity3 is not installed (scripts/test installs it as root on Debian)")
 
 
-def asked(target: bytes = b"/", body: bytes = b"", kind: bytes = b"application/x-www-form-urlencoded") -> Question:
+def asked(target: bytes = b"/", body: bytes = b"", kind: bytes = b"application/x-www-form-urlencoded") -> WafQuestion:
     block = b"\r\nHost: a.test\r\nContent-Type: " + kind + b"\r\nContent-Length: %d" % len(body)
-    return Question(1, 0, 1.0, b"192.0.2.1", b"POST" if body else b"GET", target, block, body)
+    return WafQuestion(1, 0, 1.0, b"192.0.2.1", b"POST" if body else b"GET", target, block, body)
 
 
-def test_it_looks_at_queries_forms_and_json(engine: Engine, tmp_path: Path) -> None:
+def test_it_looks_at_queries_forms_and_json(engine: WafEngine, tmp_path: Path) -> None:
     """And prints nothing of them."""
     (tmp_path / "a.conf").write_text(EVIL)
-    engine.load(Waf("block", rules=(str(tmp_path / "*.conf"),)))
+    engine.load(WafConfig("block", rules=(str(tmp_path / "*.conf"),)))
     for question in (asked(b"/?a=evil"), asked(body=b"a=evil"), asked(body=b'{"a": "evil"}', kind=b"application/json")):
         verdict = engine.look(question)
         assert (verdict.blocked, verdict.status, [rule for rule, _ in verdict.rules]) == (True, 403, ["1"])
@@ -40,76 +40,76 @@ def test_it_looks_at_queries_forms_and_json(engine: Engine, tmp_path: Path) -> N
         engine.look(asked()._replace(rules=1))
 
 
-def test_to_detect_it_blocks_nothing(engine: Engine, tmp_path: Path) -> None:
+def test_to_detect_it_blocks_nothing(engine: WafEngine, tmp_path: Path) -> None:
     """It tells what it would have."""
     (tmp_path / "a.conf").write_text(EVIL)
-    engine.load(Waf(rules=(str(tmp_path / "a.conf"),)))
+    engine.load(WafConfig(rules=(str(tmp_path / "a.conf"),)))
     verdict = engine.look(asked(b"/?a=evil"))
     assert (verdict.blocked, [rule for rule, _ in verdict.rules]) == (False, ["1"])
 
 
-def test_the_table_decides(engine: Engine, tmp_path: Path) -> None:
+def test_the_table_decides(engine: WafEngine, tmp_path: Path) -> None:
     """A file that would change mode, paranoia or threshold unseen is refused with the key for it, also one that another names."""
     (tmp_path / "inner.conf").write_text('\nSecAction "id:1,phase:1,nolog,pass,setvar:tx.paranoia_level=4"\n')
     (tmp_path / "setup.conf").write_text("Include inner.conf\n")
     with pytest.raises(BadRules, match=r"inner\.conf:2: setvar:tx\.paranoia_level: it is the key paranoia of \[route\.waf\]"):
-        engine.load(Waf(rules=(str(tmp_path / "setup.conf"),)))
+        engine.load(WafConfig(rules=(str(tmp_path / "setup.conf"),)))
     for line, key in (("SecResponseBodyAccess On", "responses"), ("SecResponseBodyMimeType text/html", "response_types")):
         (tmp_path / "other.conf").write_text(f"{line}\n")
         with pytest.raises(BadRules, match=rf"other\.conf:1: .* the key {key}"):
-            engine.load(Waf(rules=(str(tmp_path / "other.conf"),)))
+            engine.load(WafConfig(rules=(str(tmp_path / "other.conf"),)))
     (tmp_path / "other.conf").write_text("SecRuleEngine Off\n")
     with pytest.raises(BadRules, match=r"other\.conf:1: .* the key mode"):
-        engine.load(Waf("block", rules=(str(tmp_path / "other.conf"),)))
+        engine.load(WafConfig("block", rules=(str(tmp_path / "other.conf"),)))
 
 
-def test_rules_for_the_end_run_where_they_do_something(engine: Engine, tmp_path: Path) -> None:
+def test_rules_for_the_end_run_where_they_do_something(engine: WafEngine, tmp_path: Path) -> None:
     """Where something was found, and where they are somebody's own."""
     told = "SecAction \"id:%d,phase:5,log,pass,msg:'Total Inbound Score: 3'\"\n"
     for number, rule in enumerate((980_130, 7)):
         (tmp_path / "a.conf").write_text(EVIL.replace("deny,status:403", "pass") + told % rule)
-        engine.load(Waf("block", rules=(str(tmp_path / "a.conf"),)))
+        engine.load(WafConfig("block", rules=(str(tmp_path / "a.conf"),)))
         found, clean = (engine.look(asked(target)._replace(rules=number)) for target in (b"/?a=evil", b"/"))
         assert (found.score, clean.score) == (3, 3 if rule == 7 else 0)
 
 
-def test_rules_for_answers_that_find_nothing_are_refused(engine: Engine, tmp_path: Path) -> None:
+def test_rules_for_answers_that_find_nothing_are_refused(engine: WafEngine, tmp_path: Path) -> None:
     """They ask for what came with a request's body; where answers are not looked at it does not matter."""
     (tmp_path / "a.conf").write_text('\nSecRule ARGS_POST:card "@rx 4" "id:1,phase:4,deny,status:403"\n')
-    engine.load(Waf(rules=(str(tmp_path / "a.conf"),)))
+    engine.load(WafConfig(rules=(str(tmp_path / "a.conf"),)))
     with pytest.raises(BadRules, match=r"a\.conf:2: ARGS_POST in a rule for answers: .* phase 2"):
-        engine.load(Waf(rules=(str(tmp_path / "a.conf"),), responses=True))
+        engine.load(WafConfig(rules=(str(tmp_path / "a.conf"),), responses=True))
 
 
-def test_depth_of_json_is_bounded(engine: Engine, tmp_path: Path) -> None:
+def test_depth_of_json_is_bounded(engine: WafEngine, tmp_path: Path) -> None:
     """Names of its values grow with it."""
     (tmp_path / "a.conf").write_text(EVIL)
-    engine.load(Waf("block", rules=(str(tmp_path / "a.conf"),)))
+    engine.load(WafConfig("block", rules=(str(tmp_path / "a.conf"),)))
     for depth, status in ((90, 200), (9000, 400)):
         body = b"[" * depth + b",".join([b"1"] * 900) + b"]" * depth
         assert engine.look(asked(body=body, kind=b"application/json")).status == status
 
 
-def test_what_cannot_be_used_is_told(engine: Engine, tmp_path: Path) -> None:
+def test_what_cannot_be_used_is_told(engine: WafEngine, tmp_path: Path) -> None:
     """With the file and the line; also that the library is not there."""
     (tmp_path / "bad.conf").write_text(EVIL + "\nSecNonsense\n")
     with pytest.raises(BadRules, match=r"bad\.conf.*Line: 3"):
-        engine.load(Waf(rules=(str(tmp_path / "bad.conf"),)))
+        engine.load(WafConfig(rules=(str(tmp_path / "bad.conf"),)))
     with pytest.raises(BadRules, match="no such file"):
         files([str(tmp_path / "*.rules")])
     with pytest.raises(BadRules, match="libmodsecurity3"):
-        Engine("libnone.so.9")
+        WafEngine("libnone.so.9")
 
 
-def test_it_looks_at_answers(engine: Engine, tmp_path: Path) -> None:
+def test_it_looks_at_answers(engine: WafEngine, tmp_path: Path) -> None:
     """By rules of their phases alone: what was found in the request's head was told before."""
     (tmp_path / "a.conf").write_text(
         'SecRule REQUEST_HEADERS:Host "@contains a.test" "id:1,phase:1,deny,status:403,log"\n'
         'SecRule RESPONSE_STATUS "@streq 500" "id:2,phase:3,deny,status:403,log"\n'
         'SecRule RESPONSE_BODY "@contains secret" "id:3,phase:4,deny,status:403,log"\n'
     )
-    engine.load(Waf("block", rules=(str(tmp_path / "a.conf"),), responses=True))
-    engine.load(Waf("block", rules=(str(tmp_path / "a.conf"),)))
+    engine.load(WafConfig("block", rules=(str(tmp_path / "a.conf"),), responses=True))
+    engine.load(WafConfig("block", rules=(str(tmp_path / "a.conf"),)))
     for status, text, found in ((200, b"fine", []), (500, b"", ["2"]), (200, b"a secret", ["3"])):
         answer = asked()._replace(status=status, answered=b"\r\nContent-Type: text/html", text=text)
         verdict = engine.look(answer)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from lbproxy.waf.messages import MOST_RULES, Question, Verdict, answer, found, heard, pack, unpack
+from lbproxy.waf.messages import MOST_RULES, WafQuestion, WafVerdict, answer, found, heard, pack, unpack
 
-ASKED = Question(7, 1, 0.5, b"192.0.2.1", b"POST", b"/a?b=c", b"\r\nHost: a.test\r\nX: y", b"body\0")
+ASKED = WafQuestion(7, 1, 0.5, b"192.0.2.1", b"POST", b"/a?b=c", b"\r\nHost: a.test\r\nX: y", b"body\0")
 SQLI = (
     'ModSecurity: Warning. detected SQLi using libinjection. [file "x.conf"] [line "46"] [id "942100"] [data "Matched Data: s&sos '
     'found within ARGS:id: 1\' or \'1\'=\'1"] [severity "2"]'
@@ -28,7 +28,7 @@ def test_a_question_arrives_as_it_was_asked() -> None:
 def test_of_what_the_engine_logs_ids_and_names_are_kept() -> None:
     """What somebody sent is in no answer; the rule that adds up tells the score."""
     verdict = found(7, True, 403, [SQLI, SQLI, SCORE])
-    assert verdict == Verdict(7, True, 403, 15, (("942100", "ARGS:id"),))
+    assert verdict == WafVerdict(7, True, 403, 15, (("942100", "ARGS:id"),))
     assert b"or" not in answer(verdict)
     assert heard(answer(verdict)) == verdict
     many = found(1, False, 200, [f'x [id "{number}"]' for number in range(1000)])

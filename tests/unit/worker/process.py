@@ -32,7 +32,7 @@ def handover_of(options: dict[str, Any]) -> Handover:
         if entry["cert"]:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(entry["cert"], entry["key"])
-        listen = model.Listen(model.Address("127.0.0.1", sock.getsockname()[1]))
+        listen = model.ListenConfig(model.Address("127.0.0.1", sock.getsockname()[1]))
         listeners.append(BoundListener(listen, sock, context, 100 + len(listeners)))
     backends = tuple(
         Backend("app", f"127.0.0.1:{port}", "127.0.0.1", "127.0.0.1", port, 1, 0, slot)
@@ -41,10 +41,10 @@ def handover_of(options: dict[str, Any]) -> Handover:
     config = model.Config(
         source="",
         listen=tuple(bound.listen for bound in listeners),
-        routes=(model.Route("app"),),
-        pools=(model.Pool("app", (), health=model.Health(type="off")),),
-        proxy=model.Process(drain_timeout=options.get("drain_timeout", 30.0), idle_grace=options.get("idle_grace", 2.0)),
-        timeouts=model.Timeouts(**options.get("timeouts", {})),
+        routes=(model.RouteConfig("app"),),
+        pools=(model.PoolConfig("app", (), health=model.HealthConfig(type="off")),),
+        proxy=model.ProcessConfig(drain_timeout=options.get("drain_timeout", 30.0), idle_grace=options.get("idle_grace", 2.0)),
+        timeouts=model.TimeoutsConfig(**options.get("timeouts", {})),
     )
     return Handover(
         config=config,
@@ -63,7 +63,7 @@ def handover_of(options: dict[str, Any]) -> Handover:
 
 
 if __name__ == "__main__":
-    configure(model.Log(level="debug", format="json"))
+    configure(model.LogConfig(level="debug", format="json"))
     code = run(handover_of(json.loads(sys.argv[1])))
     sys.stdout.flush()
     os._exit(code)  # as the master's children do: nothing of the interpreter's end may hold it up

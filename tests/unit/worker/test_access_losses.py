@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from lbproxy.config.model import Log
+from lbproxy.config.model import LogConfig
 from lbproxy.observe import log
 from lbproxy.observe.log import Noisy
 from lbproxy.worker.access_losses import AccessLosses
@@ -31,7 +31,7 @@ class Scripted(LogWriter):
 
 def test_a_full_disk_from_its_beginning_to_its_end(capfd: pytest.CaptureFixture[str]) -> None:
     """Each loss is counted; the end is told once, with the sum."""
-    log.configure(Log(format="json"), role="worker")
+    log.configure(LogConfig(format="json"), role="worker")
     counted: list[int] = []
     writer = Scripted()
     losses = AccessLosses(writer, counted.append, Noisy(burst=2, clock=lambda: 0.0))

@@ -17,7 +17,7 @@ from lbproxy.balance.ledger import (
     WHOLE_SIZE,
     WORKERS_STATES,
     Header,
-    Health,
+    HealthState,
     Ledger,
     PerSlot,
     PickLock,
@@ -28,9 +28,9 @@ from lbproxy.balance.ledger import (
     scalar_at,
     state_at,
 )
-from lbproxy.balance.pick_result import Unavailable
+from lbproxy.balance.pick_result import NoneAvailable
 from lbproxy.balance.policies import make
-from lbproxy.balance.policy import Ground, Outcome
+from lbproxy.balance.policy import Ground, PickOutcome
 from lbproxy.balance.pool import Pool
 from lbproxy.balance.queued_pool import QueuedPool
 from lbproxy.balance.selection import Preference
@@ -82,7 +82,7 @@ def house() -> House:
     for child in (GOOD, BAD):
         ledger.open_row(child)
     for at in range(3):
-        ledger.cells[state_at(SlotState.HEALTH, at)] = Health.UP
+        ledger.cells[state_at(SlotState.HEALTH, at)] = HealthState.UP
     ground = Ground(ledger.cells, [0, 1, 2], random.Random(1).random)
     policies = [make(name, ground) for name in BALANCE]
     pools = [Pool("app", some, ledger, lock, GOOD, policy, 50) for policy in policies for some in (backends, alike)]
@@ -106,7 +106,7 @@ def test_whatever_stands_in_the_ledger(written: list[tuple[int, int]]) -> None:
     assert 0 <= rows_of(ledger.cells) <= RETIRED
     for pool in SHARED.pools:
         lease = pool.pick()
-        if isinstance(lease, Unavailable):
+        if isinstance(lease, NoneAvailable):
             continue
         assert lease.slot in ALL
         lease.release()
@@ -134,7 +134,7 @@ def test_healthy_backends_are_found_whatever_a_worker_writes(written: list[tuple
     row = range(scalar_at(BAD, 0), scalar_at(BAD + 1, 0))
     scene = SHARED
     for at in range(3):
-        scene.ledger.cells[state_at(SlotState.HEALTH, at)] = Health.UP
+        scene.ledger.cells[state_at(SlotState.HEALTH, at)] = HealthState.UP
         scene.ledger.cells[state_at(SlotState.ADMIN, at)] = 0
     scene.ledger.cells[Header.CHILDREN_HIGH] = 2
     for place, number in written:
@@ -144,7 +144,7 @@ def test_healthy_backends_are_found_whatever_a_worker_writes(written: list[tuple
         lease = pool.pick()
         assert isinstance(lease, Lease)
         if lease.told is not None:
-            lease.told(0.1, Outcome.ANSWERED)
+            lease.told(0.1, PickOutcome.ANSWERED)
         lease.release()
 
 
@@ -198,7 +198,7 @@ def test_who_claims_to_have_waited_longest_does_not_keep_others_from_a_place() -
     ledger = Ledger(mmap.mmap(-1, WHOLE_SIZE))
     now = [100.0]
     backends = [Backend("app", "b", "h", "127.0.0.1", 80, 1, 1, 0)]
-    ledger.cells[state_at(SlotState.HEALTH, 0)] = Health.UP
+    ledger.cells[state_at(SlotState.HEALTH, 0)] = HealthState.UP
     for child in (GOOD, BAD):
         ledger.open_row(child)
     line = SharedQueue(ledger, GOOD, 0, 10, lambda: now[0])
@@ -207,14 +207,14 @@ def test_who_claims_to_have_waited_longest_does_not_keep_others_from_a_place() -
     ledger.cells[state_at(SlotState.TICKET, 0)] = 50
     ledger.cells[cell_at(BAD, PerSlot.LINE_HEAD, 0)] = 1
     ticket = pool.join()
-    assert isinstance(pool.pick((), Preference(ticket=ticket)), Unavailable)
+    assert isinstance(pool.pick((), Preference(ticket=ticket)), NoneAvailable)
     ledger.cells[cell_at(BAD, PerSlot.LINE_HEAD, 0)] = 2
     now[0] += 0.9
-    assert isinstance(pool.pick((), Preference(ticket=ticket)), Unavailable)
+    assert isinstance(pool.pick((), Preference(ticket=ticket)), NoneAvailable)
     now[0] += 0.2
     lease = pool.pick((), Preference(ticket=ticket))
     assert isinstance(lease, Lease)
     now[0] += 5
-    assert pool.pick((), Preference(ticket=ticket)) == Unavailable("pool_full"), "the limit holds nevertheless"
+    assert pool.pick((), Preference(ticket=ticket)) == NoneAvailable("pool_full"), "the limit holds nevertheless"
     lease.release()
-    assert isinstance(pool.pick((), Preference(ticket=ticket)), Unavailable), "it is measured anew"
+    assert isinstance(pool.pick((), Preference(ticket=ticket)), NoneAvailable), "it is measured anew"

@@ -7,7 +7,7 @@ from datetime import date
 from lbproxy.audit.audit import audit
 from lbproxy.audit.checks.live import CHECKS, ROOT, UNSEEN
 from lbproxy.audit.finding import Evidence
-from lbproxy.config.model import Accepted
+from lbproxy.config.model import AcceptedConfig
 from tests.unit.audit.site import site
 
 TODAY = date(2026, 12, 1)
@@ -22,7 +22,7 @@ def test_no_file_tells_of_them() -> None:
 def test_what_was_seen_is_judged_with_the_rest() -> None:
     """By severity, with lines, and with what somebody lives with."""
     seen = [(UNSEEN, Evidence(("listen", 0), "deaf")), (ROOT, Evidence(("proxy", "user"), "worker 1 is root"))]
-    accepted = [Accepted("live-root", "a container")]
+    accepted = [AcceptedConfig("live-root", "a container")]
     first, second = audit(site(), (), accepted, today=TODAY, line_of=lambda path: len(path), seen=seen)
     assert (first.check, first.evidence.line, first.accepted) == (ROOT, 2, "a container")
     assert (second.check, second.accepted) == (UNSEEN, "")

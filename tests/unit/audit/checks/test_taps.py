@@ -11,11 +11,11 @@ import pytest
 from lbproxy.audit.audit import audit
 from lbproxy.audit.checks.taps import CHECKS, of_files
 from lbproxy.audit.finding import Severity
-from lbproxy.config.model import Tap
+from lbproxy.config.model import TapConfig
 from tests.unit.audit.site import found, site
 
 FIFO, FOLDER = stat.S_IFIFO, stat.S_IFDIR
-TAP = Tap(name="ids", folder=Path("/tap"), fifo=Path("/run/tap"))
+TAP = TapConfig(name="ids", folder=Path("/tap"), fifo=Path("/run/tap"))
 
 
 @pytest.mark.parametrize(("address", "allow", "severities"), [

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from lbproxy.config.atoms import Address
-from lbproxy.config.model import Certificate
+from lbproxy.config.model import CertificateConfig
 
 Script = Callable[[socket.socket], None]
 
@@ -19,7 +19,9 @@ Script = Callable[[socket.socket], None]
 class Peer:
     """Does with each connection what the script says; closes all at the end. With `files` it speaks TLS."""
 
-    def __init__(self, script: Script, files: Certificate | None = None, least: ssl.TLSVersion = ssl.TLSVersion.TLSv1_2) -> None:
+    def __init__(
+        self, script: Script, files: CertificateConfig | None = None, least: ssl.TLSVersion = ssl.TLSVersion.TLSv1_2
+    ) -> None:
         self._script: Script = script
         self._context: ssl.SSLContext | None = None
         self._over = threading.Event()

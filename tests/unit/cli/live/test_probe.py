@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from lbproxy.audit.answers import Question
+from lbproxy.audit.answers import AuditQuestion
 from lbproxy.cli.live import probe
 from lbproxy.config.atoms import Address
 from tests.support.waiting import PATIENCE, eventually
 from tests.unit.cli.live.peer import Peer, Script, deaf, endless, says
 from tests.unit.tls.files import pair
 
-HERE = Question("a.test", "/x")
+HERE = AuditQuestion("a.test", "/x")
 
 
 def until(seconds: float = PATIENCE) -> float:

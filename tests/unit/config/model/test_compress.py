@@ -9,7 +9,7 @@ import pytest
 
 from lbproxy import coders
 from lbproxy.config.load import load_text
-from lbproxy.config.model.compress import TELLING, TYPES, Compress
+from lbproxy.config.model.compress import TELLING, TYPES, CompressConfig
 from lbproxy.errors import ConfigError
 
 TEXT = """
@@ -33,7 +33,7 @@ def complaint(line: str) -> str:
 def test_types_that_tell_are_named_or_not_meant() -> None:
     """Pages and JSON are among the default nowhere: their compressed length may tell of a secret (BREACH)."""
     assert not set(TYPES) & set(TELLING)
-    assert Compress().all_types == TYPES
+    assert CompressConfig().all_types == TYPES
     [route] = load_text(TEXT.format(line='types = ["Text/HTML", "text/*"]'), "lb.toml", Path("/")).routes
     assert route.compress is not None
     assert route.compress.all_types == ("text/html", "text/*")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lbproxy.config.load import load_text
-from lbproxy.config.model import Address, Tap
+from lbproxy.config.model import Address, TapConfig
 from lbproxy.errors import ConfigError
 
 SITE = """
@@ -23,7 +23,7 @@ backends = ["127.0.0.1:9000"]
 """
 
 
-def tap(more: str) -> Tap:
+def tap(more: str) -> TapConfig:
     return load_text(SITE + more, "f.toml", Path("/")).taps[0]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lbproxy.config.model import Cache, Match
+from lbproxy.config.model import CacheConfig, MatchConfig
 from tests.unit.config.text import LEAST, complaint, read
 
 PLACE = '\n[cache]\nmemory = "8MiB"\n'
@@ -19,9 +19,9 @@ def test_by_default_nothing_is_stored() -> None:
     [route] = read(LEAST).routes
     assert route.cache is None
     [route] = read(with_("cache = {}")).routes
-    assert route.cache == Cache()
+    assert route.cache == CacheConfig()
     [route] = read(with_('cache = { bypass = { headers = { Cookie = "*s=*" } }, default_ttl = "1m" }')).routes
-    assert route.cache == Cache(60.0, bypass=Match(headers=(("Cookie", ("*s=*",)),)))
+    assert route.cache == CacheConfig(60.0, bypass=MatchConfig(headers=(("Cookie", ("*s=*",)),)))
 
 
 @pytest.mark.parametrize(

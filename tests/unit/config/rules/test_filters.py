@@ -10,7 +10,7 @@ import pytest
 
 from lbproxy.config.emit import emit
 from lbproxy.config.load import load_text
-from lbproxy.config.model import AddressList, ClientLimit, Config, Rate, Refuse, RouteFilters
+from lbproxy.config.model import AddressListConfig, ClientLimitConfig, Config, Rate, RefuseConfig, RouteFiltersConfig
 from lbproxy.config.plan import lines, plan
 from lbproxy.config.rules.filters import parse_list
 from lbproxy.errors import Complaint, ConfigError
@@ -35,18 +35,18 @@ def test_everything_there_is() -> None:
         f'[client_limit.site]\nrate = "100/h"\n{POOL}'
     )
     config = read(text)
-    assert config.listen[0].addresses == AddressList((ip_network("10.0.0.0/8"),), (ip_network("10.6.6.6/32"),))
-    assert config.listen[0].per_client == ClientLimit(Rate(10, 1), 30, 7)
-    assert config.client_limits == (ClientLimit(Rate(100, 3600), name="site"),)
-    assert config.routes[0].filters == RouteFilters(
-        AddressList((ip_network("2001:db8::/32"),)),
+    assert config.listen[0].addresses == AddressListConfig((ip_network("10.0.0.0/8"),), (ip_network("10.6.6.6/32"),))
+    assert config.listen[0].per_client == ClientLimitConfig(Rate(10, 1), 30, 7)
+    assert config.client_limits == (ClientLimitConfig(Rate(100, 3600), name="site"),)
+    assert config.routes[0].filters == RouteFiltersConfig(
+        AddressListConfig((ip_network("2001:db8::/32"),)),
         ("GET", "M-SEARCH"),
         1024 * 1024,
-        ClientLimit(Rate(5, 60), 2, 3),
+        ClientLimitConfig(Rate(5, 60), 2, 3),
         ("site",),
         (
-            Refuse("bots", header="User-Agent", value="*bot*"),
-            Refuse("2", ("POST",), "*.php", without="Cookie"),
+            RefuseConfig("bots", header="User-Agent", value="*bot*"),
+            RefuseConfig("2", ("POST",), "*.php", without="Cookie"),
         ),
     )
 

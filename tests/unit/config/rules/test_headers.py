@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lbproxy.config.header_values import NEVER, NEVER_IN_REQUESTS, format_hsts, parse_hsts
-from lbproxy.config.model import HeaderRules, Headers, Hsts, Process, headers
+from lbproxy.config.model import HeaderRulesConfig, HeadersConfig, Hsts, ProcessConfig, headers
 from lbproxy.http.grammar import HOP_BY_HOP
 from lbproxy.http.presets import PRESETS
 from tests.unit.config.text import LEAST, complaint, line_of, read, refused
@@ -27,16 +27,18 @@ def test_everything() -> None:
         '[proxy]\nrequest_id = "make"\n'
     )
     config = read(text)
-    assert config.routes[0].headers == Headers(
-        HeaderRules(remove=("X-Debug", "x-internal-*")), hsts=Hsts(365 * 86400, True), trace="pass"
+    assert config.routes[0].headers == HeadersConfig(
+        HeaderRulesConfig(remove=("X-Debug", "x-internal-*")), hsts=Hsts(365 * 86400, True), trace="pass"
     )
-    assert config.pools[0].headers == Headers(
-        HeaderRules(set=(("X-Team", "blue"), ("Host", "app.internal:81")), add=(("Accept", "a"), ("Accept", "b {client_ip}"))),
-        HeaderRules(set=(("X-Served-By", "{backend}"),), keep=("Server", "X-AspNet-Version")),
+    assert config.pools[0].headers == HeadersConfig(
+        HeaderRulesConfig(
+            set=(("X-Team", "blue"), ("Host", "app.internal:81")), add=(("Accept", "a"), ("Accept", "b {client_ip}"))
+        ),
+        HeaderRulesConfig(set=(("X-Served-By", "{backend}"),), keep=("Server", "X-AspNet-Version")),
         security_headers="strict",
     )
-    assert config.proxy.headers == Headers(security_headers="off", hsts=Hsts(), request_id="make", trace="off")
-    assert read(LEAST).proxy.headers == Process().headers
+    assert config.proxy.headers == HeadersConfig(security_headers="off", hsts=Hsts(), request_id="make", trace="off")
+    assert read(LEAST).proxy.headers == ProcessConfig().headers
 
 
 def test_replacements() -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from lbproxy.config.model import Health
+from lbproxy.config.model import HealthConfig
 from lbproxy.config.rules.health import down_interval, fast_interval
 from tests.unit.config.text import LEAST, complaint, read
 
 
-def health(text: str) -> Health:
+def health(text: str) -> HealthConfig:
     return read(f"{LEAST}{text}").pools[0].health
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lbproxy.config.model import Authorize
+from lbproxy.config.model import AuthorizeConfig
 from lbproxy.errors import ConfigError
 from tests.unit.config.text import LEAST, complaint, read
 
@@ -18,7 +18,7 @@ def test_by_default_nobody_is_asked() -> None:
     [route] = read(LEAST).routes
     assert (route.authorize, route.asks, route.inspects, route.claims) == (None, (), False, ())
     [route] = read(with_('authorize = { pool = "app" }')).routes
-    assert (route.authorize, route.asks, route.inspects) == (Authorize("app"), ("app",), True)
+    assert (route.authorize, route.asks, route.inspects) == (AuthorizeConfig("app"), ("app",), True)
 
 
 @pytest.mark.parametrize(

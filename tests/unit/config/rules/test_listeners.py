@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lbproxy.config.model import Address, Certificate, Listen, ListenTls
+from lbproxy.config.model import Address, CertificateConfig, ListenConfig, ListenTlsConfig
 from tests.unit.config.text import complaint, line_of, read
 
 POOL = '[pool.app]\nbackends = ["10.0.0.1:80"]\n'
@@ -22,9 +22,9 @@ def test_listeners() -> None:
         f'[[listen]]\naddress = ":80"\nredirect_to_https = true\nmax_connections = 7\n{ROUTE}{POOL}'
     )
     tls, plain = read(text).listen
-    pair = Certificate(Path("/base/a.crt"), Path("/k/a.key"), "any")
-    assert tls == Listen(Address("::", 443), (pair,), ListenTls("modern", Path("/base/ca.pem"), "required"), False, 2)
-    assert plain == Listen(Address("0.0.0.0", 80), (), ListenTls(), True, line_of(text, '":80"'), 7)
+    pair = CertificateConfig(Path("/base/a.crt"), Path("/k/a.key"), "any")
+    assert tls == ListenConfig(Address("::", 443), (pair,), ListenTlsConfig("modern", Path("/base/ca.pem"), "required"), False, 2)
+    assert plain == ListenConfig(Address("0.0.0.0", 80), (), ListenTlsConfig(), True, line_of(text, '":80"'), 7)
 
 
 @pytest.mark.parametrize(("written", "redirects", "port"), [("true", True, 0), ("false", False, 0), ("8443", True, 8443)])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lbproxy.config.model import Address, Backend, Connections, Health, Pool, PoolTls
+from lbproxy.config.model import Address, BackendConfig, ConnectionsConfig, HealthConfig, PoolConfig, PoolTlsConfig
 from tests.unit.config.text import LEAST, complaint, read, refused
 
 
@@ -43,19 +43,19 @@ path = "/healthz?x=1"
 host = "app:81"
 expect = "204"
 """
-    backends = (Backend(Address("10.0.0.1", 80), line=8), Backend(Address("app.internal", 81), 0, 7, 9))
-    tls = PoolTls(Path("/base/ca.pem"), "api", Path("/base/c.crt"), Path("/base/c.key"), True, "any", "1.1", "DEFAULT")
-    health = Health("http", 1.0, 0.5, 4, 5, "HEAD", "/healthz?x=1", "app:81", (204, 204), 0.5, 2.5)
-    assert read(text).pools == (Pool("app", backends, "least_conn", tls, health, 5),)
+    backends = (BackendConfig(Address("10.0.0.1", 80), line=8), BackendConfig(Address("app.internal", 81), 0, 7, 9))
+    tls = PoolTlsConfig(Path("/base/ca.pem"), "api", Path("/base/c.crt"), Path("/base/c.key"), True, "any", "1.1", "DEFAULT")
+    health = HealthConfig("http", 1.0, 0.5, 4, 5, "HEAD", "/healthz?x=1", "app:81", (204, 204), 0.5, 2.5)
+    assert read(text).pools == (PoolConfig("app", backends, "least_conn", tls, health, 5),)
 
 
 def test_connections() -> None:
     """How they are kept; zeros where zero means something."""
     (pool,) = read(LEAST).pools
-    assert pool.connections == Connections(128, 30.0, 3600.0, 0)
+    assert pool.connections == ConnectionsConfig(128, 30.0, 3600.0, 0)
     text = '[pool.app.connections]\nidle = 0\nidle_timeout = "5s"\nmax_age = "0"\nmax_requests = 100\n'
     (pool,) = read(LEAST + text).pools
-    assert pool.connections == Connections(0, 5.0, 0.0, 100)
+    assert pool.connections == ConnectionsConfig(0, 5.0, 0.0, 100)
     for wrong in ("idle = -1", 'idle_timeout = "0"', 'max_age = "-1s"', "max_requests = 1.5", "max = 1"):
         assert complaint(f"{LEAST}connections = {{ {wrong} }}").key == f"pool.app.connections.{wrong.partition(' ')[0]}"
 
@@ -63,11 +63,11 @@ def test_connections() -> None:
 def test_defaults() -> None:
     """No TLS unless the table is there, even if empty; health is a TCP check, and one by TLS where requests go by it."""
     (pool,) = read(LEAST).pools
-    assert (pool.tls, pool.health, pool.backends[0].weight) == (None, Health(), 1)
+    assert (pool.tls, pool.health, pool.backends[0].weight) == (None, HealthConfig(), 1)
     (pool,) = read(LEAST + "tls = {}").pools
-    assert (pool.tls, pool.health) == (PoolTls(), Health("tls"))
+    assert (pool.tls, pool.health) == (PoolTlsConfig(), HealthConfig("tls"))
     (pool,) = read(LEAST + 'tls = {}\nhealth = { type = "tcp" }').pools
-    assert pool.health == Health("tcp")
+    assert pool.health == HealthConfig("tcp")
 
 
 @pytest.mark.parametrize(("more", "key", "message", "hint"), [

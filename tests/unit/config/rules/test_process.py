@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lbproxy.config.model import Address, Limits, Log, Metrics, Process, Timeouts
+from lbproxy.config.model import Address, LimitsConfig, LogConfig, MetricsConfig, ProcessConfig, TimeoutsConfig
 from lbproxy.config.rules.process import belongs_in
 from tests.unit.config.text import LEAST, complaint, read
 
@@ -58,22 +58,22 @@ def test_every_key() -> None:
     files = (Path("/base/run/pid"), Path("/run/control.sock"))
     servers = (Address("10.0.0.2", 53), Address("::1", 5353))
     names = {"resolvers": servers, "on_unknown_name": "start"}
-    assert config.proxy == Process(3, "www", *files, 0.0, networks, 2**29, 2**30, 1_000_000, 0.0, **names)  # type: ignore[arg-type]
-    assert config.log == Log("debug", "json", "/base/access.log")
-    assert config.timeouts == Timeouts(1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0)
-    assert config.limits == Limits(65536, 1024, 50, 2**30, 5)
-    assert config.metrics == Metrics(Address("127.0.0.1", 9180))
+    assert config.proxy == ProcessConfig(3, "www", *files, 0.0, networks, 2**29, 2**30, 1_000_000, 0.0, **names)  # type: ignore[arg-type]
+    assert config.log == LogConfig("debug", "json", "/base/access.log")
+    assert config.timeouts == TimeoutsConfig(1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0)
+    assert config.limits == LimitsConfig(65536, 1024, 50, 2**30, 5)
+    assert config.metrics == MetricsConfig(Address("127.0.0.1", 9180))
 
 
 def test_defaults_are_the_models() -> None:
     """Nothing written, nothing changed."""
     config = read(LEAST)
     assert (config.proxy, config.log, config.timeouts, config.limits, config.metrics) == (
-        Process(),
-        Log(),
-        Timeouts(),
-        Limits(),
-        Metrics(),
+        ProcessConfig(),
+        LogConfig(),
+        TimeoutsConfig(),
+        LimitsConfig(),
+        MetricsConfig(),
     )
 
 
@@ -130,7 +130,7 @@ def test_the_nearest_timeouts_win() -> None:
     )
     config = read(text)
     found = config.timeouts_of(config.routes[0])
-    assert found == Timeouts(connect=1.0, body_idle=120.0, tunnel=7200.0, request=0.0, write_stall=3.0)
+    assert found == TimeoutsConfig(connect=1.0, body_idle=120.0, tunnel=7200.0, request=0.0, write_stall=3.0)
     assert config.longest_tunnel() == 10800.0
     assert config.timeouts.connect == 4.0
 

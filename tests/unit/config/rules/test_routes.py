@@ -6,14 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from lbproxy.config.model import Match, PathRules, Respond, Route, SplitSticky
+from lbproxy.config.model import MatchConfig, PathRulesConfig, RespondConfig, RouteConfig, SplitStickyConfig
 from tests.unit.config.text import LEAST, complaint, read, refused
 
 
 def test_routes() -> None:
     """Host and path are optional."""
     text = LEAST.replace('pool = "app"', 'host = "*.Example.com"\npath = "/api/"\npool = "app"\n[[route]]\npool = "app"')
-    assert read(text).routes == (Route("app", "*.example.com", "/api/", 4), Route("app", None, "/", 8))
+    assert read(text).routes == (RouteConfig("app", "*.example.com", "/api/", 4), RouteConfig("app", None, "/", 8))
 
 
 def test_rules_for_paths() -> None:
@@ -50,28 +50,32 @@ def routed(lines: str) -> str:
 
 
 @pytest.mark.parametrize(("lines", "route"), [
-    ('split = { app = 95, blue = 5 }', Route(split=(("app", 95), ("blue", 5)))),
-    ('split = { app = 1, blue = 0 }\nsticky = { cookie = "c" }', Route(split=(("app", 1), ("blue", 0)), sticky=SplitSticky("c"))),
+    ('split = { app = 95, blue = 5 }', RouteConfig(split=(("app", 95), ("blue", 5)))),
+    ('split = { app = 1, blue = 0 }\nsticky = { cookie = "c" }',
+        RouteConfig(split=(("app", 1), ("blue", 0)), sticky=SplitStickyConfig("c"))),
     ('split = { app = 1, blue = 1 }\nsticky = { header = "X-U" }',
-     Route(split=(("app", 1), ("blue", 1)), sticky=SplitSticky(header="X-U"))),
-    ('redirect = "https://new.example{path}"', Route(redirect="https://new.example{path}")),
-    ('redirect = "/x"\nstatus = 302', Route(redirect="/x", status=302)),
-    ('respond = { status = 204 }', Route(respond=Respond(204))), ('respond = {}', Route(respond=Respond())),
-    ('respond = { status = 503, body = "soon", type = "text/html" }', Route(respond=Respond(503, "soon", "text/html"))),
-    ('close = true', Route(close=True)), ('close = false\npool = "app"', Route("app")),
-    ('pool = "app"\nmatch = { exact = "/x", methods = ["GET"] }', Route("app", match=Match(exact="/x", methods=("GET",)))),
+     RouteConfig(split=(("app", 1), ("blue", 1)), sticky=SplitStickyConfig(header="X-U"))),
+    ('redirect = "https://new.example{path}"', RouteConfig(redirect="https://new.example{path}")),
+    ('redirect = "/x"\nstatus = 302', RouteConfig(redirect="/x", status=302)),
+    ('respond = { status = 204 }', RouteConfig(respond=RespondConfig(204))), ('respond = {}', RouteConfig(respond=RespondConfig())),
+    ('respond = { status = 503, body = "soon", type = "text/html" }', RouteConfig(respond=RespondConfig(503, "soon", "text/html"))),
+    ('close = true', RouteConfig(close=True)), ('close = false\npool = "app"', RouteConfig("app")),
+    ('pool = "app"\nmatch = { exact = "/x", methods = ["GET"] }',
+        RouteConfig("app", match=MatchConfig(exact="/x", methods=("GET",)))),
     ('pool = "app"\nmatch = { glob = "*.png", headers = { "X-A" = ["1", "2"] }, query = { b = "c" } }',
-     Route("app", match=Match(glob="*.png", headers=(("X-A", ("1", "2")),), query=(("b", ("c",)),)))),
-    ('pool = "app"\npath = "/a/"\nstrip_prefix = "/a/"', Route("app", path="/a/", paths=PathRules("/a"))),
-    ('pool = "app"\nadd_prefix = "/v1"', Route("app", paths=PathRules(add="/v1"))),
-    ('pool = "app"\npath = "/a/b"\nstrip_prefix = "/a"\nadd_prefix = "/c"', Route("app", path="/a/b", paths=PathRules("/a", "/c"))),
-    ('pool = "app"\npath = "/a"\nreplace_prefix = { from = "/a", to = "/b" }', Route("app", path="/a",
-     paths=PathRules(replace=("/a", "/b")))),
-    ('pool = "app"\nstrip_prefix = "/a"\nmatch = { glob = "/a/*" }', Route("app", match=Match(glob="/a/*"), paths=PathRules("/a"))),
-    ('redirect = "https://n{path}"\npath = "/a"\nstrip_prefix = "/a"', Route(redirect="https://n{path}", path="/a",
-     paths=PathRules("/a"))),
+     RouteConfig("app", match=MatchConfig(glob="*.png", headers=(("X-A", ("1", "2")),), query=(("b", ("c",)),)))),
+    ('pool = "app"\npath = "/a/"\nstrip_prefix = "/a/"', RouteConfig("app", path="/a/", paths=PathRulesConfig("/a"))),
+    ('pool = "app"\nadd_prefix = "/v1"', RouteConfig("app", paths=PathRulesConfig(add="/v1"))),
+    ('pool = "app"\npath = "/a/b"\nstrip_prefix = "/a"\nadd_prefix = "/c"',
+        RouteConfig("app", path="/a/b", paths=PathRulesConfig("/a", "/c"))),
+    ('pool = "app"\npath = "/a"\nreplace_prefix = { from = "/a", to = "/b" }', RouteConfig("app", path="/a",
+     paths=PathRulesConfig(replace=("/a", "/b")))),
+    ('pool = "app"\nstrip_prefix = "/a"\nmatch = { glob = "/a/*" }',
+        RouteConfig("app", match=MatchConfig(glob="/a/*"), paths=PathRulesConfig("/a"))),
+    ('redirect = "https://n{path}"\npath = "/a"\nstrip_prefix = "/a"', RouteConfig(redirect="https://n{path}", path="/a",
+     paths=PathRulesConfig("/a"))),
 ])  # fmt: skip
-def test_what_a_route_can_say(lines: str, route: Route) -> None:
+def test_what_a_route_can_say(lines: str, route: RouteConfig) -> None:
     """Each destination, each condition, each prefix."""
     [found] = read(routed(lines)).routes
     assert replace(found, line=0) == route

@@ -7,12 +7,12 @@ import re
 import pytest
 
 from lbproxy.http.caching import heads
-from lbproxy.http.caching.conditional import Wants, asking_anew, part_of, same, unchanged
+from lbproxy.http.caching.conditional import BodyWanted, asking_anew, part_of, same, unchanged
 from lbproxy.http.caching.dates import seconds_of
 from lbproxy.http.caching.invalidating import succeeded, targets
 from lbproxy.http.caching.lifetime import Arrival, Defaults
 from lbproxy.http.caching.serving import use_of
-from lbproxy.http.caching.storing import Kept, Verdict, credentials, judge
+from lbproxy.http.caching.storing import StorableAnswer, Verdict, credentials, judge
 from lbproxy.http.caching.structured import dictionary
 from lbproxy.http.caching.variants import variant_of
 from lbproxy.http.date import date_line
@@ -71,7 +71,7 @@ def test_keep(case: Case) -> None:
     """What is stored, how long for; or why not."""
     ask, said, outcome = case.columns
     verdict = judged(ask, said)
-    if not isinstance(verdict, Kept):
+    if not isinstance(verdict, StorableAnswer):
         assert verdict == outcome
         return
     delay = float(asked(ask)[1].get("delay", 0))
@@ -94,7 +94,7 @@ def test_use(case: Case) -> None:
     """What becomes of a stored answer of that age."""
     control, ask, age, outcome = case.columns
     kept = judged("GET", f"200 // Cache-Control: {control} // ETag: \"a\"")
-    assert isinstance(kept, Kept)
+    assert isinstance(kept, StorableAnswer)
     head, facts = asked(ask)
     personal = "personal" in facts or credentials(head)
     assert use_of(kept, head, personal, ASKED + float(age), "respects" in facts).name == outcome
@@ -172,6 +172,6 @@ def test_part(case: Case) -> None:
     found = part_of(asked(case.columns[0])[0], answer(case.columns[1]), 10, NOW)
     wanted = case.columns[2]
     if re.match(r"\d", wanted):
-        assert (found.wants, f"{found.first}-{found.last}") == (Wants.PART, wanted)
+        assert (found.wants, f"{found.first}-{found.last}") == (BodyWanted.PART, wanted)
     else:
         assert found.wants.name.lower() == wanted

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbproxy.http.caching.conditional import Wants, conditional, for_the_origin, part_of, unconditional
+from lbproxy.http.caching.conditional import BodyWanted, conditional, for_the_origin, part_of, unconditional
 from tests.unit.http.heads import field_names, request, response
 
 
@@ -13,7 +13,7 @@ from tests.unit.http.heads import field_names, request, response
 def test_a_part_is_a_part(text: bytes, length: int) -> None:
     """Whatever is asked for, what is given is there."""
     found = part_of(request(b"Range: " + text), response(), length, 0)
-    if found.wants is Wants.PART:
+    if found.wants is BodyWanted.PART:
         assert 0 <= found.first <= found.last < length
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbproxy.http.caching.directives import MOST_SECONDS, Control, counted, of_request
+from lbproxy.http.caching.directives import MOST_SECONDS, CacheControl, counted, of_request
 from tests.unit.http.heads import request
 from tests.unit.http.work import growth
 
@@ -14,7 +14,7 @@ from tests.unit.http.work import growth
 @given(st.lists(st.binary(max_size=40), max_size=4), st.integers(0, 2**40))
 def test_nothing_hides_what_forbids(noise: list[bytes], seconds: int) -> None:
     """Whatever stands in fields beside it, a field that says no-store says it, and a lifetime is never longer than the one said."""
-    said = Control([*noise, b"no-store, max-age=%d" % seconds, *noise])
+    said = CacheControl([*noise, b"no-store, max-age=%d" % seconds, *noise])
     assert said.has(b"no-store")
     found = said.seconds(b"max-age")
     assert found is not None
@@ -36,4 +36,4 @@ def test_pragma() -> None:
 @pytest.mark.parametrize("piece", [b"a,", b'a="', b'a="\\', b"a ", b" ", b"a=b=", b'"', b'a=",'])
 def test_the_work_is_linear(piece: bytes) -> None:
     """A long field costs what its bytes cost."""
-    assert growth(lambda text: Control([text]), piece * 1000, piece * 8000) < 24
+    assert growth(lambda text: CacheControl([text]), piece * 1000, piece * 8000) < 24

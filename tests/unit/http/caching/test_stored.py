@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from lbproxy.http.caching.lifetime import Lifetime
 from lbproxy.http.caching.stored import Fork, StoredAnswer, read
-from lbproxy.http.caching.storing import Kept
+from lbproxy.http.caching.storing import StorableAnswer
 from lbproxy.http.caching.variants import KEY_BYTES, MOST_VARIANTS
 
 _FLOATS = st.floats(allow_nan=False)
@@ -16,7 +16,7 @@ _FLOATS = st.floats(allow_nan=False)
 @given(st.tuples(_FLOATS, _FLOATS, _FLOATS, _FLOATS), st.booleans(), st.booleans(), st.binary(max_size=50))
 def test_an_answer(times: tuple[float, float, float, float], anybody: bool, immutable: bool, head: bytes) -> None:
     """Numbers and bytes."""
-    stored = StoredAnswer(Kept(Lifetime(*times), (), anybody, immutable), head)
+    stored = StoredAnswer(StorableAnswer(Lifetime(*times), (), anybody, immutable), head)
     assert read(stored.written()) == stored
 
 

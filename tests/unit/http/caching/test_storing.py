@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lbproxy.http.caching.lifetime import Arrival, Defaults
-from lbproxy.http.caching.storing import Kept, judge
+from lbproxy.http.caching.storing import StorableAnswer, judge
 from tests.unit.http.heads import request, response
 
 _LINES = st.lists(
@@ -30,5 +30,5 @@ def test_whose_cookie_it_is(before: list[bytes], behind: list[bytes], status: in
 def test_errors_last_by_their_own_word(lines: list[bytes], status: int) -> None:
     """No default makes one last."""
     verdict = judge(request(), False, response(*lines, line=b"HTTP/1.1 %d X" % status), AT, Defaults(60))
-    if isinstance(verdict, Kept):
+    if isinstance(verdict, StorableAnswer):
         assert any(word in line for line in lines for word in (b"max-age", b"s-maxage", b"Expires"))

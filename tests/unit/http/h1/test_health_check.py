@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbproxy.http.h1.health_check import BODY_LIMIT, MAX_ANSWER, BadAnswer, BodySearch, final_status, request, with_crlf
+from lbproxy.http.h1.health_check import BODY_LIMIT, MAX_ANSWER, BadHealthAnswer, BodySearch, final_status, request, with_crlf
 
 GOOD: list[tuple[bytes, int]] = [
     (b"HTTP/1.1 200 OK\r\n", 200),
@@ -52,7 +52,7 @@ def test_status_whole_and_byte_by_byte(answer: bytes, status: int) -> None:
 @pytest.mark.parametrize("answer", BAD)
 def test_refused(answer: bytes) -> None:
     """What is no HTTP/1 response is not repaired into one, and what was received does not stand in the reason."""
-    with pytest.raises(BadAnswer) as caught:
+    with pytest.raises(BadHealthAnswer) as caught:
         final_status(answer)
     assert str(caught.value) in {"no HTTP/1 status line", "switched protocols unasked", "no end of the response head in sight"}
 
@@ -62,8 +62,8 @@ def test_any_bytes_give_a_status_or_a_refusal_or_nothing_yet(answer: bytes) -> N
     """Never another exception; and a refused beginning stays refused."""
     try:
         final_status(answer)
-    except BadAnswer:
-        with pytest.raises(BadAnswer):
+    except BadHealthAnswer:
+        with pytest.raises(BadHealthAnswer):
             final_status(answer + b"\r\n")
 
 
@@ -133,7 +133,7 @@ def test_chunks_whose_lines_end_with_lf(wanted: bytes, end: bytes, size: int) ->
             break
     assert said is (wanted == b"all up")
     if end == b"\n":
-        with pytest.raises(BadAnswer, match="a broken chunk"):
+        with pytest.raises(BadHealthAnswer, match="a broken chunk"):
             BodySearch(wanted).feed(answer)
 
 
@@ -154,7 +154,7 @@ def test_interim_heads_whose_lines_end_with_lf(step: int) -> None:
 def test_statuses_above_599() -> None:
     """Are told as what they are."""
     assert final_status(b"HTTP/1.1 999 Denied\r\n") == 999
-    with pytest.raises(BadAnswer):
+    with pytest.raises(BadHealthAnswer):
         final_status(b"HTTP/1.1 099 Odd\r\n")
 
 
@@ -170,12 +170,12 @@ def test_a_cut_body_is_a_bad_answer() -> None:
     for fields in (b"Content-Length: 9\r\n", b"Transfer-Encoding: chunked\r\n"):
         search = BodySearch(b"up")
         assert search.feed(HEAD + fields + b"\r\n") is None
-        with pytest.raises(BadAnswer, match="closed in the middle"):
+        with pytest.raises(BadHealthAnswer, match="closed in the middle"):
             search.ended()
 
 
 @pytest.mark.parametrize("chunk", [b"x\r\n", b"4\r\nall up", b"\n", b"1" * 2000])
 def test_broken_chunks(chunk: bytes) -> None:
     """Refused, not repaired."""
-    with pytest.raises(BadAnswer, match="a broken chunk"):
+    with pytest.raises(BadHealthAnswer, match="a broken chunk"):
         BodySearch(b"up").feed(HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + chunk)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lbproxy.http.h1.health_check import BadAnswer
+from lbproxy.http.h1.health_check import BadHealthAnswer
 from lbproxy.http.h1.small_answer import SmallAnswer
 
 WHOLE = [
@@ -52,5 +52,5 @@ def test_anything_else_is_none(came: bytes, why: str) -> None:
         assert not answer.feed(came)
         answer.ended()
 
-    with pytest.raises(BadAnswer, match=why):
+    with pytest.raises(BadHealthAnswer, match=why):
         take()

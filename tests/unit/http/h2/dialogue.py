@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lbproxy.http.h2.bounds import USUAL, Bounds
-from lbproxy.http.h2.engine import Engine
+from lbproxy.http.h2.engine import H2Engine
 from lbproxy.http.h2.session import Receiver
 from lbproxy.http.h2.vocabulary import Fields
 from tests.support import h2_frames as wire
@@ -62,7 +62,7 @@ class Dialogue:
 
     def __init__(self, *, server: bool = True, bounds: Bounds = USUAL, greeting: bytes | None = None) -> None:
         self.heard = Heard()
-        self.engine = Engine(self.heard, server=server, bounds=bounds)
+        self.engine = H2Engine(self.heard, server=server, bounds=bounds)
         self.hello = wire.frames(self.engine.output(1 << 20)) if server else []
         if not server:
             self.engine.output(1 << 20)

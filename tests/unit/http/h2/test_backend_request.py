@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lbproxy.http.h2.backend_request import BackendRequests, laid_out
-from lbproxy.http.h2.engine import Engine
+from lbproxy.http.h2.engine import H2Engine
 from tests.support import h2_frames as wire
 from tests.unit.http.h2.dialogue import Dialogue, Heard
 
@@ -51,7 +51,7 @@ def test_a_request_without_a_host() -> None:
 def test_secrets_stay_out_of_the_table() -> None:
     """A connection is shared by clients: what one says must not shorten the frames of another (RFC 7541 7.1)."""
     heard = Heard()
-    client, server = Dialogue(server=False), Engine(heard, server=True)
+    client, server = Dialogue(server=False), H2Engine(heard, server=True)
     lines = (b"Cookie: " + b"session=0123456789abcdefghijklmnop", b"Authorization: Bearer abc", b"X-Other: " + b"y" * 40)
     sizes = []
     for _ in range(2):

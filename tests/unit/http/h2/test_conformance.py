@@ -11,7 +11,7 @@ from typing import NamedTuple
 import pytest
 
 from lbproxy.http.h2.bounds import Bounds
-from lbproxy.http.h2.vocabulary import Code
+from lbproxy.http.h2.vocabulary import H2Code
 from tests.support import h2_frames as wire
 from tests.support.h2_frames import (
     ACK,
@@ -46,8 +46,13 @@ from tests.support.h2_frames import (
 from tests.unit.http.h2.dialogue import Dialogue
 
 BIG = 16 * 1024
-PROTOCOL, SIZE, FLOW, COMPRESSION = Code.PROTOCOL_ERROR, Code.FRAME_SIZE_ERROR, Code.FLOW_CONTROL_ERROR, Code.COMPRESSION_ERROR
-CLOSED, CALM = Code.STREAM_CLOSED, Code.ENHANCE_YOUR_CALM
+PROTOCOL, SIZE, FLOW, COMPRESSION = (
+    H2Code.PROTOCOL_ERROR,
+    H2Code.FRAME_SIZE_ERROR,
+    H2Code.FLOW_CONTROL_ERROR,
+    H2Code.COMPRESSION_ERROR,
+)
+CLOSED, CALM = H2Code.STREAM_CLOSED, H2Code.ENHANCE_YOUR_CALM
 
 
 class Ends(NamedTuple):
@@ -321,7 +326,7 @@ def test_streams_at_once() -> None:
     ended makes room. From a client that has acknowledged the limit it ends the connection."""
     dialogue = Dialogue(bounds=Bounds(streams=2), greeting=PREFACE + settings())
     said = dialogue.say(headers(1) + headers(3) + headers(5))
-    assert [(each.kind, each.stream, each.code) for each in said] == [(RST_STREAM, 5, Code.REFUSED_STREAM)]
+    assert [(each.kind, each.stream, each.code) for each in said] == [(RST_STREAM, 5, H2Code.REFUSED_STREAM)]
     assert [each[1] for each in dialogue.told("request")] == [1, 3]
     dialogue.engine.respond(1, [(b":status", b"204")], True)
     dialogue.answer()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from lbproxy.http.h2.bounds import Bounds
-from lbproxy.http.h2.engine import Engine, goaway_frame
-from lbproxy.http.h2.vocabulary import Code, Failure
+from lbproxy.http.h2.engine import H2Engine, goaway_frame
+from lbproxy.http.h2.vocabulary import Failure, H2Code
 from tests.support import h2_frames as wire
 from tests.support.h2_frames import (
     DATA,
@@ -32,7 +32,7 @@ def kinds(said: list[wire.Frame]) -> list[int]:
 def test_both_ends_talk_to_each_other() -> None:
     """A whole exchange in memory: request, body, interim response, response, body and trailers, in order."""
     up, down = Heard(), Heard()
-    server, client = Engine(down, server=True), Engine(up, server=False)
+    server, client = H2Engine(down, server=True), H2Engine(up, server=False)
 
     def talk() -> None:
         while said := client.output(1000):
@@ -128,7 +128,7 @@ def test_what_the_peer_does_not_take_is_held_and_told() -> None:
     assert dialogue.engine.will_leave(3)
     said = dialogue.say(window(1, 5))
     assert [len(each.payload) for each in said if each.kind == DATA] == [5]
-    dialogue.engine.reset(1, Code.CANCEL)
+    dialogue.engine.reset(1, H2Code.CANCEL)
     assert [each.kind for each in dialogue.answer()] == [RST_STREAM]
     assert dialogue.engine.held_by_all() == 0
 
@@ -195,22 +195,22 @@ def test_a_failure_of_ours_is_told_with_its_code() -> None:
     """And nothing more is said or heard; but not in the middle of a frame, of which it would be taken for a part."""
     dialogue = Dialogue()
     dialogue.say(headers(1))
-    dialogue.engine.end(Failure(Code.ENHANCE_YOUR_CALM, "h2_resets"))
-    dialogue.engine.end(Failure(Code.INTERNAL_ERROR, "h2_engine"))
-    assert [(each.kind, each.last, each.code) for each in dialogue.answer()] == [(GOAWAY, 1, Code.ENHANCE_YOUR_CALM)]
+    dialogue.engine.end(Failure(H2Code.ENHANCE_YOUR_CALM, "h2_resets"))
+    dialogue.engine.end(Failure(H2Code.INTERNAL_ERROR, "h2_engine"))
+    assert [(each.kind, each.last, each.code) for each in dialogue.answer()] == [(GOAWAY, 1, H2Code.ENHANCE_YOUR_CALM)]
     assert dialogue.say(headers(3)) == []
     assert len(dialogue.told("request")) == 1
     torn = Dialogue()
     torn.say(headers(1))
     torn.engine.respond(1, OK, False)
     assert torn.engine.output(5)
-    torn.engine.end(Failure(Code.ENHANCE_YOUR_CALM, "h2_resets"))
+    torn.engine.end(Failure(H2Code.ENHANCE_YOUR_CALM, "h2_resets"))
     assert torn.engine.output(1000) == b""
 
 
 def test_the_form_of_goaway() -> None:
     """RFC 9113 6.8."""
-    [frame] = wire.frames(goaway_frame(7, Code.ENHANCE_YOUR_CALM))
+    [frame] = wire.frames(goaway_frame(7, H2Code.ENHANCE_YOUR_CALM))
     assert (frame.kind, frame.stream, frame.last, frame.code) == (GOAWAY, 0, 7, 11)
 
 
@@ -221,12 +221,12 @@ def test_a_client_learns_what_became_of_its_requests() -> None:
     assert engine.streams_allowed == 2
     assert [engine.request(GET, True) for _ in range(3)] == [1, 3, 5]
     dialogue.answer()
-    dialogue.say(wire.reset(1, Code.REFUSED_STREAM))
-    assert dialogue.heard.told == [("reset", 1, Code.REFUSED_STREAM), ("closed", 1, Code.REFUSED_STREAM)]
+    dialogue.say(wire.reset(1, H2Code.REFUSED_STREAM))
+    assert dialogue.heard.told == [("reset", 1, H2Code.REFUSED_STREAM), ("closed", 1, H2Code.REFUSED_STREAM)]
     dialogue.heard.told.clear()
     dialogue.say(wire.goaway(3, 0))
     assert ("goaway", 3, 0) in dialogue.heard.told
-    assert ("closed", 5, Code.REFUSED_STREAM) in dialogue.heard.told
+    assert ("closed", 5, H2Code.REFUSED_STREAM) in dialogue.heard.told
     assert engine.request(GET, True) == 0
     dialogue.say(wire.headers(3, [(b":status", b"200")]))
     assert ("closed", 3, 0) in dialogue.heard.told
@@ -238,7 +238,7 @@ def test_a_server_that_pushes_ends_its_connection() -> None:
     dialogue.engine.request(GET, True)
     dialogue.answer()
     said = dialogue.say(wire.frame(wire.PUSH_PROMISE, 1, b"\0\0\0\x02" + wire.block(GET), 4))
-    assert [each.code for each in said if each.kind == GOAWAY] == [Code.PROTOCOL_ERROR]
+    assert [each.code for each in said if each.kind == GOAWAY] == [H2Code.PROTOCOL_ERROR]
 
 
 def test_bounds_are_kept_in_what_is_told() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lbproxy.http.h2.floods import AMONG, LIMITS, Floods, Limit
-from lbproxy.http.h2.vocabulary import Code, Failure
+from lbproxy.http.h2.vocabulary import Failure, H2Code
 
 
 def play(floods: Floods, now: float, requests: int, resets: int) -> Failure | None:
@@ -23,7 +23,7 @@ def test_each_kind_ends_by_its_name(kind: str) -> None:
     floods = Floods()
     assert floods.note(kind, 100.0, int(limit.burst)) is None
     assert floods.note(kind, 101.0, int(limit.rate)) is None
-    assert floods.note(kind, 101.0) == Failure(Code.ENHANCE_YOUR_CALM, kind)
+    assert floods.note(kind, 101.0) == Failure(H2Code.ENHANCE_YOUR_CALM, kind)
 
 
 def test_kinds_are_counted_apart_and_rest_restores() -> None:
@@ -73,14 +73,14 @@ def test_a_page_that_is_closed_is_no_flood() -> None:
 def test_rapid_reset() -> None:
     """Begun and given up, as fast as it goes."""
     floods = Floods()
-    assert play(floods, 0.0, 1000, 1000) == Failure(Code.ENHANCE_YOUR_CALM, "h2_resets")
+    assert play(floods, 0.0, 1000, 1000) == Failure(H2Code.ENHANCE_YOUR_CALM, "h2_resets")
 
 
 def test_slow_rapid_reset() -> None:
     """Below the rate, but nearly all that is asked for is given up."""
     floods = Floods()
     ends = [play(floods, float(second), 10, 10) for second in range(AMONG)]
-    assert Failure(Code.ENHANCE_YOUR_CALM, "h2_reset_share") in ends
+    assert Failure(H2Code.ENHANCE_YOUR_CALM, "h2_reset_share") in ends
 
 
 def test_what_came_together_is_judged_together() -> None:
@@ -89,7 +89,7 @@ def test_what_came_together_is_judged_together() -> None:
     assert floods.judge(0.0) is None
     for kind in ("a", "b", "a", "b", "b"):
         floods.see(kind)
-    assert floods.judge(0.0) == Failure(Code.ENHANCE_YOUR_CALM, "b")
+    assert floods.judge(0.0) == Failure(H2Code.ENHANCE_YOUR_CALM, "b")
     assert floods.judge(0.0) is None
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbproxy.http.h2.grpc_health import Serving, answered, question
+from lbproxy.http.h2.grpc_health import ServingStatus, answered, question
 
 
 def framed(message: bytes) -> bytes:
@@ -22,15 +22,15 @@ def test_question(service: str, message: bytes) -> None:
 
 
 @pytest.mark.parametrize(("message", "expected"), [
-    (b"\x08\x01", Serving.SERVING), (b"\x08\x02", Serving.NOT_SERVING), (b"\x08\x03", Serving.SERVICE_UNKNOWN),
-    (b"", Serving.UNKNOWN), (b"\x08\x00", Serving.UNKNOWN), (b"\x08\x63", Serving.UNKNOWN),
-    (b"\x08\x02\x08\x01", Serving.SERVING),  # the last one counts
-    (b"\x12\x03abc\x08\x01", Serving.SERVING), (b"\x19" + bytes(8) + b"\x08\x01", Serving.SERVING),
-    (b"\x1d" + bytes(4) + b"\x08\x01", Serving.SERVING), (b"\x10\x80\x01\x08\x01", Serving.SERVING),
+    (b"\x08\x01", ServingStatus.SERVING), (b"\x08\x02", ServingStatus.NOT_SERVING), (b"\x08\x03", ServingStatus.SERVICE_UNKNOWN),
+    (b"", ServingStatus.UNKNOWN), (b"\x08\x00", ServingStatus.UNKNOWN), (b"\x08\x63", ServingStatus.UNKNOWN),
+    (b"\x08\x02\x08\x01", ServingStatus.SERVING),  # the last one counts
+    (b"\x12\x03abc\x08\x01", ServingStatus.SERVING), (b"\x19" + bytes(8) + b"\x08\x01", ServingStatus.SERVING),
+    (b"\x1d" + bytes(4) + b"\x08\x01", ServingStatus.SERVING), (b"\x10\x80\x01\x08\x01", ServingStatus.SERVING),
     (b"\x12\x7fabc\x08\x01", None), (b"\x08", None), (b"\x08\x80", None), (b"\x13\x08\x01", None), (b"\x19\x00", None),
     (b"\x80" * 11, None), (b"\x12", None),
 ])  # fmt: skip
-def test_answers(message: bytes, expected: Serving | None) -> None:
+def test_answers(message: bytes, expected: ServingStatus | None) -> None:
     """Unknown fields are stepped over; what is cut or of no known type is no answer."""
     assert answered(framed(message)) is expected
 
@@ -44,4 +44,4 @@ def test_what_is_no_message(body: bytes) -> None:
 @given(st.binary(max_size=40))
 def test_anything(message: bytes) -> None:
     """It ends, and raises nothing."""
-    assert answered(framed(message)) in (None, *Serving)
+    assert answered(framed(message)) in (None, *ServingStatus)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from lbproxy.http.h1.health_check import BODY_LIMIT, BadAnswer
-from lbproxy.http.h2.engine import Engine
+from lbproxy.http.h1.health_check import BODY_LIMIT, BadHealthAnswer
+from lbproxy.http.h2.engine import H2Engine
 from lbproxy.http.h2.health_check import BYTES, H2Check
 from tests.support import h2_frames as wire
 from tests.unit.http.h2.dialogue import Heard
@@ -18,7 +18,7 @@ class Server:
 
     def __init__(self, check: H2Check) -> None:
         self.heard, self.check = Heard(), check
-        self.engine = Engine(self.heard, server=True)
+        self.engine = H2Engine(self.heard, server=True)
 
     def turn(self) -> None:
         """Bytes both ways until nobody has any."""
@@ -83,7 +83,7 @@ def told(check: H2Check, *said: bytes) -> None:
 def test_bad_answers(check: H2Check, said: bytes) -> None:
     """Whatever is none is told as that, and never a traceback."""
     check.output()
-    with pytest.raises(BadAnswer):
+    with pytest.raises(BadHealthAnswer):
         told(check, said)
 
 
@@ -91,5 +91,5 @@ def test_an_answer_that_does_not_begin(check: H2Check) -> None:
     """Frames without end are given up."""
     check.output()
     told(check, wire.settings() + wire.settings(ack=True))
-    with pytest.raises(BadAnswer):
+    with pytest.raises(BadHealthAnswer):
         told(check, *[wire.headers(1, ((b":status", b"103"), (b"link", b"x" * 16000)), False)] * (2 * BYTES // 16384))

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lbproxy.http.h2.bounds import Bounds
-from lbproxy.http.h2.engine import Engine, never_indexed
+from lbproxy.http.h2.engine import H2Engine, never_indexed
 from lbproxy.http.h2.nghttp2 import make_session
 from lbproxy.http.h2.vocabulary import Fields
 from tests.support import h2_frames as wire
@@ -30,7 +30,7 @@ class Raises(Heard):
 def test_what_a_receiver_raises_comes_out() -> None:
     """Of `receive`, and only there; what came is heard by the library, and commands and the rest go on."""
     heard = Raises()
-    engine = Engine(heard, server=True)
+    engine = H2Engine(heard, server=True)
     with pytest.raises(ZeroDivisionError):
         engine.receive(PREFACE + wire.settings() + headers(1, POST, end=False) + data(1, b"abc", True) + headers(3))
     assert [each[1] for each in heard.told if each[0] == "request"] == [1]
@@ -43,7 +43,7 @@ def test_what_a_receiver_raises_comes_out() -> None:
 class Commands(Heard):
     """A receiver that gives commands at once."""
 
-    engine: Engine
+    engine: H2Engine
 
     def on_request(self, stream: int, fields: Fields, ended: bool) -> None:
         super().on_request(stream, fields, ended)
@@ -56,7 +56,7 @@ class Commands(Heard):
 def test_who_is_told_may_command() -> None:
     """The library is never in the middle of anything then."""
     heard = Commands()
-    heard.engine = Engine(heard, server=True)
+    heard.engine = H2Engine(heard, server=True)
     heard.engine.receive(PREFACE + wire.settings() + b"".join(headers(stream) for stream in range(1, 99, 2)))
     said = wire.frames(heard.engine.output(1 << 20))
     assert len([each for each in said if each.kind == wire.RST_STREAM]) == 49

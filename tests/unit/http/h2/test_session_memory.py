@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lbproxy.http.h2 import nghttp2
-from lbproxy.http.h2.engine import Engine
+from lbproxy.http.h2.engine import H2Engine
 from lbproxy.http.h2.session_memory import counted
 from tests.support import h2_frames as wire
 from tests.unit.http.h2.dialogue import Dialogue, Heard
@@ -69,13 +69,13 @@ def test_what_a_session_says_first_is_its_own_however_many_others_speak_meanwhil
     """What a client begins with was put together with its session, and leaves later: it must not be what others have said."""
     other = Dialogue()
     other.say(wire.headers(1, wire.GET))
-    clients = [Engine(Heard(), server=False) for _ in range(3)]
-    alone = Engine(Heard(), server=False).output(1000)
+    clients = [H2Engine(Heard(), server=False) for _ in range(3)]
+    alone = H2Engine(Heard(), server=False).output(1000)
     assert alone.startswith(wire.PREFACE)
     assert other.engine.respond(1, ANSWER, True)
     other.answer()
     assert [client.output(1000) for client in clients] == [alone] * 3
-    piecemeal = Engine(Heard(), server=False)
+    piecemeal = H2Engine(Heard(), server=False)
     assert b"".join(iter(lambda: piecemeal.output(7), b"")) == alone
 
 
@@ -84,7 +84,7 @@ def test_what_is_put_away_comes_back_or_goes() -> None:
     """Where a session was there is room for the next one, however it ends."""
     gc.collect()
     before = counted()
-    engines = [Engine(Heard(), server=True) for _ in range(100)]
+    engines = [H2Engine(Heard(), server=True) for _ in range(100)]
     assert counted() == (before[0] + 100, before[1])
     for engine in engines:
         engine.forget()
@@ -103,10 +103,10 @@ def test_what_is_put_away_comes_back_or_goes() -> None:
 @needs_native
 def test_an_idle_session_is_small() -> None:
     """Measured 2.1 KiB, all that is beside it included; as ngh2 makes them they are 25."""
-    engines = [Engine(Heard(), server=True) for _ in range(200)]  # what is kept warm
+    engines = [H2Engine(Heard(), server=True) for _ in range(200)]  # what is kept warm
     before = _resident()
     for _ in range(3000):
-        engine = Engine(Heard(), server=True)
+        engine = H2Engine(Heard(), server=True)
         engine.output(1000)
         engine.receive(wire.PREFACE + wire.settings())
         engine.output(1000)

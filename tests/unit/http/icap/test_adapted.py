@@ -6,7 +6,7 @@ import pytest
 
 from lbproxy.http.h1.request import parse_request
 from lbproxy.http.icap.adapted import answer, request, shown
-from lbproxy.http.icap.answers import BadAnswer
+from lbproxy.http.icap.answers import BadIcapAnswer
 
 DATE = b"\r\nDate: today"
 ORIGINAL = parse_request(b"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n", 100, 100)
@@ -31,7 +31,7 @@ def test_an_answer_that_was_ours() -> None:
                                   b"HTTP/1.1 200 OK\r\nA: b\x00\r\n\r\n", b"HTTP/1.1 200 OK\r\nA: b\rc\r\n\r\n"])  # fmt: skip
 def test_no_answer(head: bytes) -> None:
     """Nothing that two readers could read in two ways."""
-    with pytest.raises(BadAnswer):
+    with pytest.raises(BadIcapAnswer):
         answer(head, b"GET", 0, DATE)
 
 
@@ -47,7 +47,7 @@ def test_another_request() -> None:
                                   b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"])  # fmt: skip
 def test_no_request(head: bytes) -> None:
     """The same for requests."""
-    with pytest.raises(BadAnswer):
+    with pytest.raises(BadIcapAnswer):
         request(head, ORIGINAL, 0)
 
 

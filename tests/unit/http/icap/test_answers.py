@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lbproxy.http.icap.answers import MAX_HEAD, NO_OPTIONS, BadAnswer, end_of_head, read_head, read_options
+from lbproxy.http.icap.answers import MAX_HEAD, NO_OPTIONS, BadIcapAnswer, end_of_head, read_head, read_options
 
 
 def test_lines_are_theirs_to_choose() -> None:
@@ -25,7 +25,7 @@ def test_lines_are_theirs_to_choose() -> None:
 )  # fmt: skip
 def test_places_are_not(places: str) -> None:
     """What makes no sense is no verdict."""
-    with pytest.raises(BadAnswer):
+    with pytest.raises(BadIcapAnswer):
         read_head(f"ICAP/1.0 200 OK\r\nEncapsulated: {places}\r\n".encode())
 
 
@@ -35,7 +35,7 @@ _OK = b"ICAP/1.0 200 OK\r\n"
 @pytest.mark.parametrize("raw", [b"HTTP/1.1 200 OK", b"ICAP/1.0 20 OK", _OK + b"no field", _OK + b": x", b""])
 def test_what_is_no_head(raw: bytes) -> None:
     """Another protocol, broken lines."""
-    with pytest.raises(BadAnswer):
+    with pytest.raises(BadIcapAnswer):
         read_head(raw)
 
 
@@ -44,7 +44,7 @@ def test_where_a_head_ends() -> None:
     assert end_of_head(b"ICAP/1.0 204 x\r\n\r\nmore") == 18
     assert end_of_head(b"ICAP/1.0 204 x\n\nmore", 15) == 16
     assert end_of_head(b"ICAP/1.0 204 x\r\n\r") == -1
-    with pytest.raises(BadAnswer):
+    with pytest.raises(BadIcapAnswer):
         end_of_head(b"a" * (MAX_HEAD + 1))
 
 
@@ -57,5 +57,5 @@ def test_options() -> None:
     odd = read_options(read_head(b"ICAP/1.0 200 OK\r\nPreview: many\r\nOptions-TTL: 0\r\n"), 1024)
     assert (odd.preview, odd.ttl, odd.allows(b"RESPMOD")) == (-1, 5.0, True)
     assert read_options(read_head(b"ICAP/1.0 405 No\r\n"), 1024) is NO_OPTIONS
-    with pytest.raises(BadAnswer, match="is there such a service"):
+    with pytest.raises(BadIcapAnswer, match="is there such a service"):
         read_options(read_head(b"ICAP/1.0 404 No\r\n"), 1024)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from lbproxy.master.files.looks import Difference, Folder, Group, Looks
+from lbproxy.master.files.looks import Difference, GenerationLooks, Group, PairFolder
 from lbproxy.master.files.reading import Work
 from lbproxy.master.files.watch import FileWatch, Judge
 from lbproxy.master.resources.generation import GenerationResources
@@ -19,7 +19,7 @@ class InlineLooker:
     pid = 0
     passing = ""
 
-    def __init__(self, looks: Looks, clock: Callable[[], float]) -> None:
+    def __init__(self, looks: GenerationLooks, clock: Callable[[], float]) -> None:
         self._looks = looks
         self._clock = clock
         self.due = 0.0
@@ -66,8 +66,8 @@ class InlineWatch:
     ) -> None:
         self.lookers: list[InlineLooker] = []
 
-        def begin(groups: Iterable[Group], folders: Iterable[Folder], _: GenerationResources) -> InlineLooker:
-            self.lookers.append(InlineLooker(Looks(groups, folders, wall=wall), clock))
+        def begin(groups: Iterable[Group], folders: Iterable[PairFolder], _: GenerationResources) -> InlineLooker:
+            self.lookers.append(InlineLooker(GenerationLooks(groups, folders, wall=wall), clock))
             return self.lookers[-1]
 
         self._clock = clock

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from lbproxy.master.files.looker import Looker, LookerGone, only_pass_folders
-from lbproxy.master.files.looks import Difference, Folder, Group
+from lbproxy.master.files.looks import Difference, Group, PairFolder
 from lbproxy.master.system.privileges import no_new_privileges
 from lbproxy.sandbox import kernel
 from lbproxy.sandbox.filter import ARCHITECTURES, only_what_is_needed
@@ -37,7 +37,7 @@ def test_what_it_says(tmp_path: Path) -> None:
     for name in ("a.crt", "a.key"):
         (folder / name).write_text("x")
         os.utime(folder / name, (1000, 1000))
-    where = Folder(str(folder), ())
+    where = PairFolder(str(folder), ())
     looker = Looker(None, [Group((str(file),), (None,))], [where], walls=True)
     found: dict[tuple[str, ...], Difference] = {}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from lbproxy.master.files.looks import LOOK_EVERY, SETTLING, Difference, Folder, Group, Looks
+from lbproxy.master.files.looks import LOOK_EVERY, SETTLING, Difference, GenerationLooks, Group, PairFolder
 from lbproxy.tls.keystore import Stamp
 
 
@@ -19,9 +19,9 @@ class Disk:
     def stamp(self, path: str) -> Stamp | None:
         return Stamp(1, 1, 1, int(self.changed[path] * 1e9)) if path in self.changed else None
 
-    def looks(self, *groups: tuple[str, ...]) -> Looks:
+    def looks(self, *groups: tuple[str, ...]) -> GenerationLooks:
         known = [Group(files, tuple(map(self.stamp, files))) for files in groups]
-        return Looks(known, stamp=self.stamp, wall=lambda: self.wall)
+        return GenerationLooks(known, stamp=self.stamp, wall=lambda: self.wall)
 
 
 def test_files_that_go_live_together_are_told_of_together() -> None:
@@ -51,9 +51,9 @@ def test_what_cannot_be_seen_differs_too() -> None:
 def test_a_folder(tmp_path: Path) -> None:
     """What comes is told with the file of its passphrase; what goes when it is still gone at the next look, and of a folder that is
     gone altogether nothing."""
-    where = Folder(str(tmp_path), ("/word",))
+    where = PairFolder(str(tmp_path), ("/word",))
     passed: list[str] = []
-    looks = Looks([], [where], wall=lambda: 1e12, passing=passed.append)
+    looks = GenerationLooks([], [where], wall=lambda: 1e12, passing=passed.append)
     for name in ("a.crt", "a.key", "b.crt", "b.key"):
         (tmp_path / name).write_text("x")
     found = {one.files: one for one in looks.look(0.0)[0]}

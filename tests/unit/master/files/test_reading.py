@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from lbproxy.errors import StartError
-from lbproxy.master.files.reading import Passing, Reading
+from lbproxy.master.files.reading import FileReader, Passing
 from lbproxy.tls.keystore import KeyStore, Piece
 from tests.support.waiting import eventually
 
 
-def waited(reading: Reading) -> object:
+def waited(reading: FileReader) -> object:
     found: list[object] = []
 
     def heard() -> bool:
@@ -35,7 +35,7 @@ def test_what_it_read_is_in_a_store() -> None:
         return [inbox.note(b"a secret"), len(open_ones)]
 
     kept = os.open("/dev/null", os.O_RDONLY)
-    reading = Reading(work)
+    reading = FileReader(work)
     told = waited(reading)
     assert isinstance(told, list)
     assert reading.inbox.text(*Piece(*told[0])) == b"a secret"
@@ -53,7 +53,7 @@ def test_one_that_hangs() -> None:
         os.kill(os.getpid(), signal.SIGSTOP)
         return 1
 
-    reading = Reading(work)
+    reading = FileReader(work)
     eventually(lambda: reading.passing == "/far/away", "it is there")
     assert reading.hear() is None
     reading.kill()
@@ -69,7 +69,7 @@ def test_what_goes_wrong_is_told(tmp_path: Path) -> None:
     def work(inbox: KeyStore, passing: Passing) -> object:
         return inbox.take(tmp_path / "nowhere")
 
-    reading = Reading(work)
+    reading = FileReader(work)
     with pytest.raises(FileNotFoundError):
         waited(reading)
     reading.close()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lbproxy.master.files.looks import Difference, Folder, Group, Marks
+from lbproxy.master.files.looks import Difference, Group, Marks, PairFolder
 from lbproxy.master.files.sightings import MOST_TOLD, Sightings
 from lbproxy.tls.keystore import Stamp
 
 PAIR = ("/c/a.crt", "/c/a.key")
-FOLDER = Folder("/c", ())
+FOLDER = PairFolder("/c", ())
 
 
 def marks(number: int) -> Marks:
@@ -25,7 +25,7 @@ class Judge:
     def watched(self) -> Iterator[Group]:
         yield from (Group(files, of, FOLDER) for files, of in self.live.items())
 
-    def folders(self) -> Iterator[Folder]:
+    def folders(self) -> Iterator[PairFolder]:
         yield FOLDER
 
 

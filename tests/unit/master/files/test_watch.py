@@ -11,7 +11,7 @@ import pytest
 from lbproxy.errors import StartError
 from lbproxy.master.files import watch as module
 from lbproxy.master.files.looker import LookerGone
-from lbproxy.master.files.looks import Difference, Files, Folder, Group
+from lbproxy.master.files.looks import Difference, Files, Group, PairFolder
 from lbproxy.master.files.watch import AGAIN_AFTER, GAP, LEAST_LIFE, SILENT, Batch, FileWatch
 from lbproxy.tls.fork import PATIENCE
 from lbproxy.tls.keystore import KeyStore, Stamp
@@ -67,7 +67,7 @@ class Judge:
         for files, device in ((LOCAL, 1), (FAR, 2), (NEAR_FAR, 2)):
             yield Group(files, (Stamp(device, 1, 1, 1),))
 
-    def folders(self) -> Iterable[Folder]:
+    def folders(self) -> Iterable[PairFolder]:
         return ()
 
     def noted(self, difference: Difference) -> None:
@@ -98,7 +98,7 @@ class World:
     def generation(self) -> Any:
         return SimpleNamespace(keys=True)
 
-    def _look(self, groups: Iterable[Group], folders: Iterable[Folder], _: object) -> Looking:
+    def _look(self, groups: Iterable[Group], folders: Iterable[PairFolder], _: object) -> Looking:
         self.lookers.append(Looking(next(self.pids), {one.files for one in groups}))
         return self.lookers[-1]
 

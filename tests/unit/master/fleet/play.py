@@ -9,7 +9,7 @@ from lbproxy.balance.ledger import RETIRED
 from lbproxy.ipc.messages import Heartbeat, Message, Ready, Serve
 from lbproxy.master.fleet import events
 from lbproxy.master.fleet.child import Child
-from lbproxy.master.fleet.events import Event, Prepared, Said, Spawned, Terms, TimePassed
+from lbproxy.master.fleet.events import Event, FleetTerms, Prepared, Said, Spawned, TimePassed
 from lbproxy.master.fleet.fleet import Fleet
 
 BEAT = Heartbeat(0, 1000, 0, 0)
@@ -28,7 +28,7 @@ class Play:
     """A fleet, its clock, and everything it has asked for."""
 
     def __init__(self, workers: int = 2, drain_timeout: float = 30.0) -> None:
-        self.terms = Terms(workers, drain_timeout)
+        self.terms = FleetTerms(workers, drain_timeout)
         self.fleet = Fleet()
         self.now = 1000.0
         self.pid = 100

@@ -10,7 +10,7 @@ from lbproxy.ipc.messages import Drain, Drained, Failed, HealthChanged, Message,
 from lbproxy.master.fleet.child import Child, Phase, Role
 from lbproxy.master.fleet.events import Died, PipeBroken, PipeEnded, ReloadWanted, Said, Scale, Terminate, TimePassed
 from lbproxy.master.fleet.fleet import MOST_GENERATIONS
-from lbproxy.master.fleet.generation import Stage
+from lbproxy.master.fleet.generation import GenerationStage
 from tests.unit.master.fleet.play import ABORTED, BEAT, KILLED, Play, exited
 
 
@@ -77,7 +77,7 @@ class AnythingHappens(RuleBasedStateMachine):
             for post in generation.posts:
                 waiting = post.fill_at < float("inf")
                 assert not (post.child and waiting)
-                if generation.stage is Stage.RETIRING:
+                if generation.stage is GenerationStage.RETIRING:
                     assert not waiting
                 elif post.role is Role.WORKER or lonely:  # a control waits until the one before it is gone
                     assert post.child or waiting
@@ -93,10 +93,10 @@ class AnythingHappens(RuleBasedStateMachine):
     def one_generation_serves_and_few_live(self) -> None:
         stages = [generation.stage for generation in self.play.fleet.generations.values()]
         assert len(stages) <= MOST_GENERATIONS
-        assert stages.count(Stage.SERVING) <= 1
-        assert stages.count(Stage.STARTING) <= 1
+        assert stages.count(GenerationStage.SERVING) <= 1
+        assert stages.count(GenerationStage.STARTING) <= 1
         if self.play.serving and self.play.fleet.stop is None:
-            assert Stage.SERVING in stages
+            assert GenerationStage.SERVING in stages
 
     @invariant()
     def one_control_at_a_time(self) -> None:
@@ -112,7 +112,7 @@ class AnythingHappens(RuleBasedStateMachine):
     @invariant()
     def every_reload_gets_its_answer(self) -> None:
         answered = {number for number, _ in self.play.rejected} | set(self.play.serving)
-        starting = {g.number for g in self.play.fleet.generations.values() if g.stage is Stage.STARTING}
+        starting = {g.number for g in self.play.fleet.generations.values() if g.stage is GenerationStage.STARTING}
         assert set(self.play.prepared) <= answered | starting
 
     @invariant()

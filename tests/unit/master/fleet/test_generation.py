@@ -6,12 +6,12 @@ import pytest
 
 from lbproxy.ipc.messages import Heartbeat
 from lbproxy.master.fleet.child import FOREVER, Child, Cue, Role
-from lbproxy.master.fleet.events import Terms
-from lbproxy.master.fleet.generation import BACK_OFF_FIRST, BACK_OFF_MOST, LIVED, Generation, Post, Stage, worn_out
+from lbproxy.master.fleet.events import FleetTerms
+from lbproxy.master.fleet.generation import BACK_OFF_FIRST, BACK_OFF_MOST, LIVED, Generation, GenerationStage, Post, worn_out
 
 
 def generation(workers: int = 2) -> Generation:
-    return Generation(7, Terms(workers), 100.0, first=False)
+    return Generation(7, FleetTerms(workers), 100.0, first=False)
 
 
 def child(row: int, role: Role = Role.WORKER, ready: bool = False) -> Child:
@@ -24,7 +24,7 @@ def child(row: int, role: Role = Role.WORKER, ready: bool = False) -> Child:
 def test_it_begins_with_a_post_for_each_worker_and_nobody_in_them() -> None:
     fresh = generation(3)
     assert [(post.role, post.worker, post.child) for post in fresh.posts] == [(Role.WORKER, at, None) for at in range(3)]
-    assert fresh.stage is Stage.STARTING
+    assert fresh.stage is GenerationStage.STARTING
     assert fresh.children() == []
 
 
@@ -69,7 +69,7 @@ def test_a_retired_one_posts_nobody() -> None:
     ours = generation()
     ours.posts[0].fill_at = 105.0
     ours.retire(104.0)
-    assert ours.stage is Stage.RETIRING
+    assert ours.stage is GenerationStage.RETIRING
     assert ours.retired == 104.0
     assert {post.fill_at for post in ours.posts} == {FOREVER}
 
@@ -92,13 +92,13 @@ def test_posts_are_named_as_people_count() -> None:
 @pytest.mark.parametrize(
     ("terms", "beat", "why"),
     [
-        (Terms(1), Heartbeat(0, 10**9, 0, 0, 10**9), ""),  # nothing is limited
-        (Terms(1, memory=5000), Heartbeat(0, 5000, 0, 0), ""),
-        (Terms(1, memory=5000), Heartbeat(0, 5001, 0, 0), "5001 KiB of memory, 5000 are allowed"),
-        (Terms(1, requests=100), Heartbeat(0, 0, 0, 0, 99), ""),
-        (Terms(1, requests=100), Heartbeat(0, 0, 0, 0, 100), "100 requests served, 100 are a worker's share"),
-        (Terms(1, memory_hard=5000), Heartbeat(0, 6000, 0, 0), ""),  # not a matter of replacing in peace
+        (FleetTerms(1), Heartbeat(0, 10**9, 0, 0, 10**9), ""),  # nothing is limited
+        (FleetTerms(1, memory=5000), Heartbeat(0, 5000, 0, 0), ""),
+        (FleetTerms(1, memory=5000), Heartbeat(0, 5001, 0, 0), "5001 KiB of memory, 5000 are allowed"),
+        (FleetTerms(1, requests=100), Heartbeat(0, 0, 0, 0, 99), ""),
+        (FleetTerms(1, requests=100), Heartbeat(0, 0, 0, 0, 100), "100 requests served, 100 are a worker's share"),
+        (FleetTerms(1, memory_hard=5000), Heartbeat(0, 6000, 0, 0), ""),  # not a matter of replacing in peace
     ],
 )
-def test_when_a_worker_is_worn_out(terms: Terms, beat: Heartbeat, why: str) -> None:
+def test_when_a_worker_is_worn_out(terms: FleetTerms, beat: Heartbeat, why: str) -> None:
     assert worn_out(terms, beat) == why

@@ -2,18 +2,18 @@ from __future__ import annotations
 
 import pytest
 
-from lbproxy.master.fleet.events import Terms
-from lbproxy.master.fleet.generation import Generation, Stage
+from lbproxy.master.fleet.events import FleetTerms
+from lbproxy.master.fleet.generation import Generation, GenerationStage
 from lbproxy.master.fleet.generation_limit import ALL_HURRY_AFTER, GenerationLimit, Pressure
 
 
 @pytest.fixture
 def three() -> list[Generation]:
     """The first has been retiring for longest, the third serves."""
-    generations = [Generation(number, Terms(2), 0.0, number == 1) for number in (2, 1, 3)]
+    generations = [Generation(number, FleetTerms(2), 0.0, number == 1) for number in (2, 1, 3)]
     generations[1].retire(10.0)
     generations[0].retire(20.0)
-    generations[2].stage = Stage.SERVING
+    generations[2].stage = GenerationStage.SERVING
     return generations
 
 

@@ -10,7 +10,7 @@ from lbproxy.master.fleet.child import Role
 from lbproxy.master.fleet.children import DRAIN_GRACE, REPLACE_PAUSE
 from lbproxy.master.fleet.events import Died, ReloadWanted, Said, Scale, Terminate, TimePassed
 from lbproxy.master.fleet.fleet import MOST_GENERATIONS
-from lbproxy.master.fleet.generation import Stage
+from lbproxy.master.fleet.generation import GenerationStage
 from lbproxy.master.fleet.generation_limit import ALL_HURRY_AFTER
 from lbproxy.master.fleet.pending_reload import CALM, PATIENCE, QUIET
 from tests.unit.master.fleet.play import CONTROL, KILLED, Play, exited
@@ -54,7 +54,7 @@ def test_the_new_generation_accepts_before_the_old_one_is_told_to_drain() -> Non
     assert play.drains == [events.TellDrain(0, 30, 30, 3600), events.TellDrain(1, 30, 30, 3600)]
     assert play.serving == [1, 2]
     assert play.fleet.serving is play.fleet.generations[2]
-    assert play.fleet.generations[1].stage is Stage.RETIRING
+    assert play.fleet.generations[1].stage is GenerationStage.RETIRING
 
 
 def test_the_old_control_leaves_before_the_new_one_starts() -> None:

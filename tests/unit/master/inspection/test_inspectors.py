@@ -14,19 +14,19 @@ import pytest
 
 from lbproxy.config import model
 from lbproxy.master.inspection import process
-from lbproxy.master.inspection.inspectors import Inspectors, Loading, complaints
-from lbproxy.waf.messages import Question, heard, pack
+from lbproxy.master.inspection.inspectors import InspectionProcess, Loading, complaints
+from lbproxy.waf.messages import WafQuestion, heard, pack
 from tests.support.descriptors import held_open
 
 
-def config(*wafs: model.Waf) -> model.Config:
-    routes = tuple(model.Route("app", path=f"/{number}", line=number + 5, waf=waf) for number, waf in enumerate(wafs))
-    return model.Config("a.toml", (), routes, (model.Pool("app", ()),))
+def config(*wafs: model.WafConfig) -> model.Config:
+    routes = tuple(model.RouteConfig("app", path=f"/{number}", line=number + 5, waf=waf) for number, waf in enumerate(wafs))
+    return model.Config("a.toml", (), routes, (model.PoolConfig("app", ()),))
 
 
 def test_nobody_asks() -> None:
     """Then there is no process."""
-    assert Inspectors.begin(config(), None) is None
+    assert InspectionProcess.begin(config(), None) is None
     assert complaints(config()) == []
 
 
@@ -34,7 +34,7 @@ def test_how_they_fare_is_told_once() -> None:
     """What was replaced counts from the last call on; of a process that has ended nobody lives."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ours.setblocking(False)
-    made = Inspectors(ours, 0)
+    made = InspectionProcess(ours, 0)
     assert made.heard() == (0, 0, 0)
     theirs.send(b"[2, 0, 0]")
     theirs.send(b"[4, 3, 1]")
@@ -51,7 +51,7 @@ def test_how_they_fare_is_told_once() -> None:
 
 def test_what_is_missing_is_told_with_the_line() -> None:
     """The library, with the package that has it."""
-    [complaint] = complaints(config(model.Waf(engine="libnone.so.9")))
+    [complaint] = complaints(config(model.WafConfig(engine="libnone.so.9")))
     assert (complaint.line, complaint.key) == (5, "route.waf")
     assert "libmodsecurity3" in complaint.message
 
@@ -61,11 +61,11 @@ def test_nothing_stays_of_rules_that_were_loaded_or_refused(there: bool, tmp_pat
     """Each reload loads them in a process of its own, which ends with them: no descriptor and no process is left behind."""
     if there:
         try:
-            ctypes.CDLL(model.Waf().engine)
+            ctypes.CDLL(model.WafConfig().engine)
         except OSError:
             pytest.skip("libmodsecurity3 is not installed (scripts/test installs it as root on Debian)")
     (tmp_path / "a.conf").write_text('SecRule ARGS "@contains evil" "id:1,phase:2,deny,status:403,log"\n')
-    asked = config(model.Waf(rules=(str(tmp_path / "a.conf"),), engine=model.Waf().engine if there else "libnone.so.9"))
+    asked = config(model.WafConfig(rules=(str(tmp_path / "a.conf"),), engine=model.WafConfig().engine if there else "libnone.so.9"))
 
     def held() -> tuple[int, int]:
         return held_open(), len(psutil.Process().children())
@@ -79,20 +79,20 @@ def test_nothing_stays_of_rules_that_were_loaded_or_refused(there: bool, tmp_pat
 def test_memory_stays_as_it_is_over_fifty_reloads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever loads rules, and whoever looks, has after the fiftieth what it had after the tenth; so has the master."""
     try:
-        ctypes.CDLL(model.Waf().engine)
+        ctypes.CDLL(model.WafConfig().engine)
     except OSError:
         pytest.skip("libmodsecurity3 is not installed (scripts/test installs it as root on Debian)")
     monkeypatch.setattr("lbproxy.master.inspection.inspectors.execute", _forked)
     (tmp_path / "a.conf").write_text('SecRule ARGS "@contains evil" "id:1,phase:2,deny,status:403,log"\n')
-    asked = config(model.Waf("block", rules=(str(tmp_path / "a.conf"),), inspectors=1))
-    asked = replace(asked, proxy=model.Process(walls=False))  # behind them nobody may look at a process's memory
+    asked = config(model.WafConfig("block", rules=(str(tmp_path / "a.conf"),), inspectors=1))
+    asked = replace(asked, proxy=model.ProcessConfig(walls=False))  # behind them nobody may look at a process's memory
     after = {}
     for number in range(1, 51):
         rules = Loading(asked, None).done()
         with rules.serve() as worker:
             worker.setblocking(True)
             for _ in range(5):
-                worker.send(pack(Question(1, 0, 60.0, b"192.0.2.1", b"GET", b"/?a=evil", b"\r\nHost: a.test", b"")))
+                worker.send(pack(WafQuestion(1, 0, 60.0, b"192.0.2.1", b"GET", b"/?a=evil", b"\r\nHost: a.test", b"")))
                 assert heard(worker.recv(4096)).blocked
             after[number] = (_memory(os.getpid()), sum(_memory(one.pid) for one in psutil.Process(rules.pid).children()))
         rules.close()
@@ -121,7 +121,7 @@ def _memory(pid: int) -> int:
 def test_loading_is_given_up() -> None:
     """The process ends, whatever it is about."""
     others = set(psutil.Process().children())
-    loading = Loading(config(model.Waf()), None)
+    loading = Loading(config(model.WafConfig()), None)
     [child] = set(psutil.Process().children()) - others
     loading.close()
     assert not child.is_running()

@@ -10,19 +10,19 @@ from typing import Any
 
 import pytest
 
-from lbproxy.config.model import Waf
+from lbproxy.config.model import WafConfig
 from lbproxy.master.inspection.process import OVER, _settings, look_on
-from lbproxy.waf.messages import Question, Verdict, heard, pack
+from lbproxy.waf.messages import WafQuestion, WafVerdict, heard, pack
 from lbproxy.waf.turns import Progress, Turns
 
 
 class Looks:
     """Finds what the target says, and is slow where that says so."""
 
-    def look(self, question: Question) -> Verdict:
+    def look(self, question: WafQuestion) -> WafVerdict:
         if question.target == b"/slow":
             time.sleep(60)
-        return Verdict(question.number, True, 403, 0, ())
+        return WafVerdict(question.number, True, 403, 0, ())
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def test_one_after_the_other(inspected: Any) -> None:
     ours, pid = inspected
     for number in (1, 2):
         ours.send(b"nonsense")
-        ours.send(pack(Question(number, 0, 60.0, b"", b"GET", b"/", b"", b"")))
+        ours.send(pack(WafQuestion(number, 0, 60.0, b"", b"GET", b"/", b"", b"")))
         assert heard(ours.recv(4096)).number == number
     ours.close()
     assert ended(pid) == OVER
@@ -56,7 +56,7 @@ def test_one_after_the_other(inspected: Any) -> None:
 def test_too_late_is_the_end(inspected: Any) -> None:
     """By the kernel's hand, wherever it is."""
     ours, pid = inspected
-    ours.send(pack(Question(1, 0, 0.05, b"", b"GET", b"/slow", b"", b"")))
+    ours.send(pack(WafQuestion(1, 0, 0.05, b"", b"GET", b"/slow", b"", b"")))
     assert ended(pid) == -signal.SIGALRM
     ours.close()
 
@@ -66,5 +66,5 @@ def test_settings_arrive_as_they_were() -> None:
     import json
     from dataclasses import asdict
 
-    made = Waf("block", exclude_rules=("1",), exclude_paths=("/a",))
+    made = WafConfig("block", exclude_rules=("1",), exclude_paths=("/a",))
     assert _settings(json.loads(json.dumps(asdict(made)))) == made

@@ -12,20 +12,20 @@ from contextlib import suppress
 import pytest
 
 from lbproxy.config.model import Address
-from lbproxy.errors import Unknown, Unresolved
-from lbproxy.master.names.asking import Answers, Asking, Lookup
-from lbproxy.names.answer import NEVER, Answer
+from lbproxy.errors import NameUnknown, Unresolved
+from lbproxy.master.names.asking import Answers, Lookup, NameAsker
+from lbproxy.names.answer import NEVER, NameAnswer
 from tests.support.waiting import FOREVER, PATIENCE
 
-FOUND: dict[str, Answer | Unresolved] = {
-    "a.test": Answer(("10.0.0.1", "fd00::1"), 30.0, "a note", 6),
-    "b.test": Answer(("10.0.0.2",), NEVER),
-    "c.test": Unknown("no such name"),
+FOUND: dict[str, NameAnswer | Unresolved] = {
+    "a.test": NameAnswer(("10.0.0.1", "fd00::1"), 30.0, "a note", 6),
+    "b.test": NameAnswer(("10.0.0.2",), NEVER),
+    "c.test": NameUnknown("no such name"),
     "d.test": Unresolved("no answer within 5 s"),
 }
 
 
-Asks = Callable[[Lookup, Sequence[str]], Asking]
+Asks = Callable[[Lookup, Sequence[str]], NameAsker]
 
 
 @pytest.fixture
@@ -33,8 +33,8 @@ def asks() -> Iterator[Asks]:
     """Begins one, whose process is reaped by us: those of other tests are theirs."""
     pids: list[int] = []
 
-    def begin(look: Lookup, names: Sequence[str]) -> Asking:
-        asking = Asking(names, [], look)
+    def begin(look: Lookup, names: Sequence[str]) -> NameAsker:
+        asking = NameAsker(names, [], look)
         pids.append(asking._pid)
         return asking
 
@@ -44,7 +44,7 @@ def asks() -> Iterator[Asks]:
             os.waitpid(pid, 0)
 
 
-def outcome(asking: Asking) -> Answers:
+def outcome(asking: NameAsker) -> Answers:
     """What it says, once it has."""
     while (answers := asking.hear()) is None:
         assert select.select([asking], [], [], PATIENCE)[0]

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from lbproxy.config.model import Address, Backend, Config, Pool, Process
-from lbproxy.errors import NotYet, StartError, Unknown, Unresolved
+from lbproxy.config.model import Address, BackendConfig, Config, PoolConfig, ProcessConfig
+from lbproxy.errors import NameUnknown, NotYet, StartError, Unresolved
 from lbproxy.master.names.resolve import LATER, UNRESOLVED, Answers, resolve
-from lbproxy.names.answer import Answer
+from lbproxy.names.answer import NameAnswer
 
 SERVER = Address("10.0.0.53", 53)
 KNOWN = {"app1.internal": ("10.0.0.1", "10.0.0.2"), "app2.internal": ("fd00::2",)}
@@ -29,20 +29,22 @@ class Servers:
         self.resolvers = resolvers
         return {name: self._answer(name) for name in wanted}
 
-    def _answer(self, name: str) -> Answer | Unresolved:
+    def _answer(self, name: str) -> NameAnswer | Unresolved:
         if name == "mute.internal":
             return Unresolved("no answer within 5 s")
         if name == "odd.internal":
-            return Answer(("10.0.0.9",), 5.0, "65 addresses, the first 64 are used")
-        return Answer(KNOWN[name], 5.0) if name in KNOWN else Unknown("no such name")
+            return NameAnswer(("10.0.0.9",), 5.0, "65 addresses, the first 64 are used")
+        return NameAnswer(KNOWN[name], 5.0) if name in KNOWN else NameUnknown("no such name")
 
 
-def config_of(*pools: Pool, unknown: str = "refuse") -> Config:
-    return Config("proxy.toml", listen=(), routes=(), pools=pools, proxy=Process(resolvers=(SERVER,), on_unknown_name=unknown))
+def config_of(*pools: PoolConfig, unknown: str = "refuse") -> Config:
+    return Config(
+        "proxy.toml", listen=(), routes=(), pools=pools, proxy=ProcessConfig(resolvers=(SERVER,), on_unknown_name=unknown)
+    )
 
 
-def pool(name: str, *hosts: str) -> Pool:
-    return Pool(name, tuple(Backend(Address(host, 80), line=12 + number) for number, host in enumerate(hosts)), line=10)
+def pool(name: str, *hosts: str) -> PoolConfig:
+    return PoolConfig(name, tuple(BackendConfig(Address(host, 80), line=12 + number) for number, host in enumerate(hosts)), line=10)
 
 
 def test_all_addresses_of_every_name_and_nobody_is_asked_about_addresses() -> None:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from lbproxy.balance.backend import Backend
 from lbproxy.balance.endpoints import NOWHERE
-from lbproxy.balance.ledger import SIZE, Health, Ledger, PerSlot, SlotState, admin_cell, cell_at, state_at
+from lbproxy.balance.ledger import SIZE, HealthState, Ledger, PerSlot, SlotState, admin_cell, cell_at, state_at
 from lbproxy.master.names.state import LINGER, NameState
 
 
@@ -40,10 +40,10 @@ def test_a_column_that_was_left_lingers_and_one_where_something_is_in_flight_sta
 def test_who_is_new_was_never_looked_at_and_gets_the_orders_of_its_name() -> None:
     book, shared = NameState(), ledger()
     for slot in (1, 2):
-        shared.cells[state_at(SlotState.HEALTH, slot)] = Health.UP
+        shared.cells[state_at(SlotState.HEALTH, slot)] = HealthState.UP
     book.order("web/app.test:80", admin_cell(True, 7))
     book.begin(shared, [backend(1), backend(2)], {1})
-    assert [shared.health(slot) for slot in (1, 2)] == [Health.UP, Health.UNKNOWN]
+    assert [shared.health(slot) for slot in (1, 2)] == [HealthState.UP, HealthState.UNKNOWN]
     assert [shared.cells[state_at(SlotState.ADMIN, slot)] for slot in (1, 2)] == [0, admin_cell(True, 7)]
 
 
@@ -52,7 +52,7 @@ def test_what_is_nowhere_is_down_before_anybody_could_look() -> None:
     book, shared = NameState(), ledger()
     for watched in ((), (1, 2)):
         book.begin(shared, [backend(1)._replace(ip=NOWHERE), backend(2)], watched)
-        assert [shared.health(slot) for slot in (1, 2)] == [Health.DOWN, Health.UNKNOWN]
+        assert [shared.health(slot) for slot in (1, 2)] == [HealthState.DOWN, HealthState.UNKNOWN]
 
 
 def test_a_reload_forgets_weights_and_keeps_drains() -> None:

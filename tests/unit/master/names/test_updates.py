@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from lbproxy.balance import endpoints
-from lbproxy.balance.ledger import SIZE, SLOTS, Health, Ledger, PerSlot, SlotState, admin_cell, cell_at, state_at
+from lbproxy.balance.ledger import SIZE, SLOTS, HealthState, Ledger, PerSlot, SlotState, admin_cell, cell_at, state_at
 from lbproxy.balance.slots import SlotTable
-from lbproxy.config.model import Address, Backend, Config, Pool
+from lbproxy.config.model import Address, BackendConfig, Config, PoolConfig
 from lbproxy.errors import FrameError
 from lbproxy.ipc.messages import Placed, Resolved
 from lbproxy.master.names.updates import AddressUpdates
@@ -20,12 +20,12 @@ LISTENERS = SLOTS - 1
 APP, OTHER = Address("app.test", 80), Address("app.test", 81)
 
 
-def config_of(*pools: Pool) -> Config:
+def config_of(*pools: PoolConfig) -> Config:
     return Config("test.toml", (), (), pools)
 
 
-def pool(name: str, *addresses: Address) -> Pool:
-    return Pool(name, tuple(Backend(address) for address in addresses))
+def pool(name: str, *addresses: Address) -> PoolConfig:
+    return PoolConfig(name, tuple(BackendConfig(address) for address in addresses))
 
 
 class Events(list[tuple[str, dict[str, object]]]):
@@ -60,7 +60,7 @@ class Desk:
         slots = self.shared.slot_table.assign(endpoints.identities(config, pools)).slots
         placed = endpoints.placed(pools, slots)
         for slot in slots.values():
-            self.ledger.cells[state_at(SlotState.HEALTH, slot)] = Health.UP
+            self.ledger.cells[state_at(SlotState.HEALTH, slot)] = HealthState.UP
         counted = frozenset(slots.values()) | {LISTENERS}
         return GenerationResources(config, 2, (), placed, {}, None, -1, {}, counted)
 
@@ -84,7 +84,7 @@ def test_a_new_address_has_a_column_and_everybody_is_told(events: Events) -> Non
     desk.hear("10.0.0.1", "10.0.0.2")
     assert desk.stands() == {"app.test@10.0.0.1:80": 0, "app.test@10.0.0.2:80": 2}
     assert desk.told == [(1, Placed("web", "app.test:80", "10.0.0.1=0,10.0.0.2=2"))]
-    assert [desk.ledger.health(slot) for slot in (0, 2)] == [Health.UP, Health.UNKNOWN]
+    assert [desk.ledger.health(slot) for slot in (0, 2)] == [HealthState.UP, HealthState.UNKNOWN]
     assert desk.resources[1].slots == {0, 1, 2, LISTENERS}
     assert desk.shared.name_state.addresses["app.test"] == ("10.0.0.1", "10.0.0.2")
     fields = {"pool": "web", "name": "app.test:80", "added": ["app.test@10.0.0.2:80"], "removed": []}
@@ -103,7 +103,7 @@ def test_who_left_leaves_its_column_for_a_while(events: Events) -> None:
     desk.hear("10.0.0.1")  # it comes back, to its own slot and counts, and has to be looked at again
     assert desk.stands() == {"app.test@10.0.0.1:80": 0}
     assert desk.ledger.slot_total(PerSlot.REQUESTS, 0) == 7
-    assert desk.ledger.health(0) is Health.UNKNOWN
+    assert desk.ledger.health(0) is HealthState.UNKNOWN
 
 
 def test_every_generation_and_every_use_follows_and_the_log_tells_each_once(events: Events) -> None:

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from lbproxy.config.model import Address, Listen, ListenTls
+from lbproxy.config.model import Address, ListenConfig, ListenTlsConfig
 from lbproxy.master.operator.certificates import asked_for, dates, listed
 from lbproxy.master.resources.generation import Listening
 from lbproxy.tls.contexts import credentials, read_pem
@@ -19,7 +19,7 @@ from tests.unit.tls.files import NOW, pair
 
 def listening(tmp_path: Path, unknown: str = "first") -> Listening:
     pairs = (pair(tmp_path, "a.test", end=timedelta(days=60)), pair(tmp_path, "b.test", "10.0.0.1", end=timedelta(days=20)))
-    listen = Listen(Address("127.0.0.1", 443), pairs, ListenTls(unknown_name=unknown))
+    listen = ListenConfig(Address("127.0.0.1", 443), pairs, ListenTlsConfig(unknown_name=unknown))
     store = KeyStore()
     nowhere = cast("Any", None)
     return Listening(listen, nowhere, None, credentials(listen, [read_pem(each, store) for each in pairs], NOW))

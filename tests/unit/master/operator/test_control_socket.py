@@ -19,11 +19,11 @@ from hypothesis import strategies as st
 from lbproxy.errors import StartError
 from lbproxy.master.operator import control_socket
 from lbproxy.master.operator.control_socket import ANSWER_TIME, BREATH, MAX_CONNECTIONS, MAX_REQUEST, REQUEST_TIME
-from lbproxy.master.operator.requests import Answer, Reload, Request, Status, Stop, encode
+from lbproxy.master.operator.requests import Answer, ReloadRequest, Request, StatusRequest, StopRequest, encode
 from tests.support.controlled import Turned
 from tests.support.descriptors import held_open
 
-STATUS = encode(Status())
+STATUS = encode(StatusRequest())
 
 
 class Caller:
@@ -58,7 +58,7 @@ class Caller:
 
 def answer(request: Request) -> Answer | None:
     """Everything at once, but reload later."""
-    return None if isinstance(request, Reload) else {"ok": True, "asked": str(request)}
+    return None if isinstance(request, ReloadRequest) else {"ok": True, "asked": str(request)}
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def serves(loop: Turned) -> bool:
     caller = Caller(loop)
     caller.say(STATUS)
     loop.settle()
-    return bool(caller.hear() == {"ok": True, "asked": "Status()"} and loop.watched() == 1)
+    return bool(caller.hear() == {"ok": True, "asked": "StatusRequest()"} and loop.watched() == 1)
 
 
 # ---------------------------------------------------------------- as it should be
@@ -81,10 +81,10 @@ def serves(loop: Turned) -> bool:
 
 def test_a_question_and_its_answer(loop: Turned) -> None:
     caller = Caller(loop)
-    caller.say(encode(Stop(now=True)))
+    caller.say(encode(StopRequest(now=True)))
     loop.settle()
-    assert caller.hear() == {"ok": True, "asked": "Stop(now=True)"}
-    assert loop.asked == [Stop(True)]
+    assert caller.hear() == {"ok": True, "asked": "StopRequest(now=True)"}
+    assert loop.asked == [StopRequest(True)]
     assert loop.watched() == 1
     assert loop.control.next_deadline() == float("inf")
 
@@ -113,7 +113,7 @@ def test_a_line_without_its_end(loop: Turned) -> None:
 def test_an_answer_that_takes_its_time(loop: Turned) -> None:
     """Others are served meanwhile; a second answer to the same question is dropped."""
     caller = Caller(loop)
-    caller.say(encode(Reload()))
+    caller.say(encode(ReloadRequest()))
     loop.settle()
     loop.now += 3600
     loop.settle()
@@ -134,7 +134,7 @@ def serves_meanwhile(loop: Turned) -> bool:
 def test_the_answer_of_one_who_shut_its_side(loop: Turned) -> None:
     """socat and nc say that they are done before they listen; that is no good-bye, and does not keep the loop awake."""
     caller = Caller(loop)
-    caller.say(encode(Reload()))
+    caller.say(encode(ReloadRequest()))
     caller.sock.shutdown(socket.SHUT_WR)
     loop.settle()
     loop.kept[0]({"ok": True})
@@ -145,7 +145,7 @@ def test_the_answer_of_one_who_shut_its_side(loop: Turned) -> None:
 def test_an_answer_larger_than_the_buffers(loop: Turned) -> None:
     """It is written as it is taken."""
     caller = Caller(loop)
-    caller.say(encode(Reload()))
+    caller.say(encode(ReloadRequest()))
     loop.settle()
     loop.kept[0]({"ok": True, "text": "x" * 3_000_000})
     caller.sock.setblocking(False)
@@ -210,7 +210,7 @@ def test_one_who_says_nothing(loop: Turned) -> None:
 
 def test_one_who_does_not_take_the_answer(loop: Turned) -> None:
     caller = Caller(loop)
-    caller.say(encode(Reload()))
+    caller.say(encode(ReloadRequest()))
     loop.settle()
     loop.kept[0]({"ok": True, "text": "x" * 3_000_000})
     loop.settle()
@@ -222,7 +222,7 @@ def test_one_who_does_not_take_the_answer(loop: Turned) -> None:
     assert serves(loop)
 
 
-@pytest.mark.parametrize("said", [b"", STATUS[:9], STATUS, encode(Reload())])
+@pytest.mark.parametrize("said", [b"", STATUS[:9], STATUS, encode(ReloadRequest())])
 def test_one_who_is_gone(loop: Turned, said: bytes) -> None:
     """At any moment, also before an answer that comes later."""
     caller = Caller(loop)
@@ -237,7 +237,7 @@ def test_one_who_is_gone(loop: Turned, said: bytes) -> None:
 def test_one_who_leaves_while_it_waits_frees_its_place(loop: Turned) -> None:
     callers = [Caller(loop) for _ in range(MAX_CONNECTIONS)]
     for caller in callers:
-        caller.say(encode(Reload()))
+        caller.say(encode(ReloadRequest()))
     loop.settle()
     assert loop.watched() == MAX_CONNECTIONS
     for caller in callers:
@@ -252,7 +252,7 @@ def test_one_who_leaves_while_it_waits_frees_its_place(loop: Turned) -> None:
 def test_one_who_talks_on_while_it_waits(loop: Turned) -> None:
     """It gets its answer, and does not keep the loop awake."""
     caller = Caller(loop)
-    caller.say(encode(Reload()))
+    caller.say(encode(ReloadRequest()))
     loop.settle()
     caller.say(b"and another thing")
     loop.settle()
@@ -292,7 +292,7 @@ def test_descriptors_that_are_sent_along_are_not_kept(loop: Turned, tmp_path: Pa
 def test_no_descriptor_left(loop: Turned) -> None:
     """It waits a moment instead of spinning, whoever else is there, and then goes on."""
     waiting = Caller(loop)
-    waiting.say(encode(Reload()))
+    waiting.say(encode(ReloadRequest()))
     loop.settle()
     caller = Caller(loop)
     caller.say(STATUS)
@@ -339,7 +339,7 @@ def test_another_user_is_refused(loop: Turned, monkeypatch: pytest.MonkeyPatch) 
     real = control_socket.UCRED
     monkeypatch.setattr(control_socket, "UCRED", type("Ucred", (_Credentials,), {"size": real.size})())
     caller = Caller(loop)
-    caller.say(encode(Stop(now=True)))
+    caller.say(encode(StopRequest(now=True)))
     loop.settle()
     heard = caller.hear()
     assert heard["ok"] is False
@@ -400,7 +400,7 @@ def _ask_as(uid: int, loop: Turned) -> str:
 def test_who_waits_is_told_that_it_ends(tmp_path: Path) -> None:
     loop = Turned(tmp_path / "c.sock", answer)
     waiting, silent = Caller(loop), Caller(loop)
-    waiting.say(encode(Reload()))
+    waiting.say(encode(ReloadRequest()))
     loop.settle()
     loop.close()
     assert waiting.hear() == {"ok": False, "error": "lbproxy stops before this is done"}
@@ -412,7 +412,7 @@ def test_who_waits_is_told_that_it_ends(tmp_path: Path) -> None:
 def test_a_child_closes_only_its_copies(loop: Turned) -> None:
     """A fork in the middle of things: the master goes on as if nothing had been."""
     caller = Caller(loop)
-    caller.say(encode(Reload()))
+    caller.say(encode(ReloadRequest()))
     loop.settle()
     pid = os.fork()
     if pid == 0:
@@ -437,7 +437,7 @@ def test_a_living_one_is_not_replaced(loop: Turned) -> None:
 
 STEPS = st.one_of(
     st.tuples(st.just("come"), st.none()),
-    st.tuples(st.just("say"), st.binary(max_size=40) | st.sampled_from([STATUS, encode(Reload()), b"\n", b"x" * 70_000])),
+    st.tuples(st.just("say"), st.binary(max_size=40) | st.sampled_from([STATUS, encode(ReloadRequest()), b"\n", b"x" * 70_000])),
     st.tuples(st.just("shut"), st.none()),
     st.tuples(st.just("leave"), st.none()),
     st.tuples(st.just("reset"), st.none()),

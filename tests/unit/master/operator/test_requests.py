@@ -14,30 +14,30 @@ from lbproxy.master.operator.requests import (
     LEVELS,
     MAX_WEIGHT,
     NAMES,
-    BackendSet,
-    LogLevel,
-    Refused,
-    Reload,
+    BackendRequest,
+    LogLevelRequest,
+    ReloadRequest,
     Request,
-    Status,
-    Stop,
-    Workers,
+    RequestRefused,
+    StatusRequest,
+    StopRequest,
+    WorkersRequest,
     encode,
     parse,
 )
 
 EVERY_REQUEST: list[Request] = [
-    Status(),
-    Reload(),
-    Stop(False),
-    Stop(True),
-    BackendSet("api/127.0.0.1:9001", "drain", 0),
-    BackendSet("bücher/[::1]:9001", "enable", 0),
-    BackendSet("127.0.0.1:9001", "weight", 0),
-    BackendSet("127.0.0.1:9001", "weight", MAX_WEIGHT),
-    Workers(1),
-    Workers(-1),
-    *(LogLevel(level) for level in ("debug", "info", "warning", "error")),
+    StatusRequest(),
+    ReloadRequest(),
+    StopRequest(False),
+    StopRequest(True),
+    BackendRequest("api/127.0.0.1:9001", "drain", 0),
+    BackendRequest("bücher/[::1]:9001", "enable", 0),
+    BackendRequest("127.0.0.1:9001", "weight", 0),
+    BackendRequest("127.0.0.1:9001", "weight", MAX_WEIGHT),
+    WorkersRequest(1),
+    WorkersRequest(-1),
+    *(LogLevelRequest(level) for level in ("debug", "info", "warning", "error")),
 ]
 
 
@@ -56,14 +56,14 @@ def test_tables_agree() -> None:
     assert {name: command.make for name, command in COMMANDS.items()} == {name: kind for kind, name in NAMES.items()}
     for kind, name in NAMES.items():
         assert tuple(COMMANDS[name].fields) == kind._fields  # type: ignore[attr-defined]  # all are NamedTuples
-    assert {request.action for request in EVERY_REQUEST if isinstance(request, BackendSet)} == set(ACTIONS)
-    assert {request.level for request in EVERY_REQUEST if isinstance(request, LogLevel)} == set(LEVELS)
+    assert {request.action for request in EVERY_REQUEST if isinstance(request, BackendRequest)} == set(ACTIONS)
+    assert {request.level for request in EVERY_REQUEST if isinstance(request, LogLevelRequest)} == set(LEVELS)
 
 
 @pytest.mark.parametrize(("line", "request_"), [
-    (b'{"command":"stop"}', Stop(False)),
-    ('{"name":"bücher/a:1","command":"backend","action":"drain"}\n'.encode(), BackendSet("bücher/a:1", "drain", 0)),
-    (b' {"command": "status"} \r\n', Status()),
+    (b'{"command":"stop"}', StopRequest(False)),
+    ('{"name":"bücher/a:1","command":"backend","action":"drain"}\n'.encode(), BackendRequest("bücher/a:1", "drain", 0)),
+    (b' {"command": "status"} \r\n', StatusRequest()),
 ])  # fmt: skip
 def test_written_by_hand(line: bytes, request_: Request) -> None:
     """What somebody types into socat."""
@@ -107,7 +107,7 @@ def test_written_by_hand(line: bytes, request_: Request) -> None:
 ])  # fmt: skip
 def test_refused(line: bytes, said: str) -> None:
     """Each misunderstanding is told in its own words."""
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(RequestRefused) as refused:
         parse(line)
     assert said in str(refused.value)
     assert len(str(refused.value)) < 400
@@ -131,6 +131,6 @@ def test_any_bytes(line: bytes) -> None:
     """Whatever comes is a request that goes there and back, or is refused."""
     try:
         request = parse(line)
-    except Refused:
+    except RequestRefused:
         return
     assert parse(encode(request)) == request

@@ -7,10 +7,10 @@ from collections.abc import Callable
 import pytest
 
 from lbproxy.balance.ledger import WHOLE_SIZE, Ledger, Scalar, scalar_at
-from lbproxy.cache.keeper import Found
+from lbproxy.cache.keeper import ShownEntry
 from lbproxy.cache.layout import Counter
 from lbproxy.cache.purges import Purge
-from lbproxy.master.operator.requests import Answer, Cache, CacheAction
+from lbproxy.master.operator.requests import Answer, CacheAction, CacheRequest
 from lbproxy.master.operator.stored_answers import carry_out
 from lbproxy.observe.cache_names import CACHE_COUNTS
 
@@ -31,10 +31,10 @@ class Keeping:
         """See Keeps."""
         return {"memory": 4096} if self.there else {}
 
-    def search(self, url: bytes, told: Callable[[list[Found]], None]) -> bool:
+    def search(self, url: bytes, told: Callable[[list[ShownEntry]], None]) -> bool:
         """See Keeps."""
         if self.there:
-            told([Found(url, b"no head of ours", 17, 3, "files", 2)])
+            told([ShownEntry(url, b"no head of ours", 17, 3, "files", 2)])
         return self.there
 
 
@@ -44,7 +44,7 @@ def asked(keeping: Keeping, action: CacheAction, text: str = "") -> Answer:
     ledger = Ledger(bytearray(WHOLE_SIZE))
     ledger.set_children(1)
     ledger.cells[scalar_at(0, Scalar.CACHE + Counter.EVICTED)] = 5
-    carry_out(Cache(action, text), keeping, ledger, answers.append)
+    carry_out(CacheRequest(action, text), keeping, ledger, answers.append)
     assert len(answers) == 1
     return answers[0]
 

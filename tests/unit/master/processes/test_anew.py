@@ -17,7 +17,7 @@ import pytest
 import lbproxy
 from lbproxy import __version__
 from lbproxy.balance.ledger import Header
-from lbproxy.config.model import Address, Backend, Config, Health, Pool, PoolTls
+from lbproxy.config.model import Address, BackendConfig, Config, HealthConfig, PoolConfig, PoolTlsConfig
 from lbproxy.errors import StartError
 from lbproxy.ipc.handover import ChildMain
 from lbproxy.master.fleet.child import Role
@@ -55,9 +55,11 @@ def executed(monkeypatch: pytest.MonkeyPatch) -> None:
 def with_pools(authority: Authority) -> Config:
     """Three that speak TLS and show a certificate: two of them also to check health."""
     pair = authority.issue("client.test")
-    tls = PoolTls(authority.file, None, Path(pair["cert"]), Path(pair["key"]))
-    kinds = {"http": Health(type="http"), "tls": Health(type="tls"), "tcp": Health(type="tcp")}
-    pools = tuple(Pool(name, (Backend(Address("127.0.0.1", 9)),), health=health, tls=tls) for name, health in kinds.items())
+    tls = PoolTlsConfig(authority.file, None, Path(pair["cert"]), Path(pair["key"]))
+    kinds = {"http": HealthConfig(type="http"), "tls": HealthConfig(type="tls"), "tcp": HealthConfig(type="tcp")}
+    pools = tuple(
+        PoolConfig(name, (BackendConfig(Address("127.0.0.1", 9)),), health=health, tls=tls) for name, health in kinds.items()
+    )
     return Config("x.toml", (), (), pools)
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from lbproxy.config.model import Address, Certificate, Config, Listen, ListenTls, Pool, PoolTls
+from lbproxy.config.model import Address, CertificateConfig, Config, ListenConfig, ListenTlsConfig, PoolConfig, PoolTlsConfig
 from lbproxy.errors import ConfigError
-from lbproxy.master.files.reading import Passing, Reading, Work
+from lbproxy.master.files.reading import FileReader, Passing, Work
 from lbproxy.master.resources import first_look
 from lbproxy.master.resources.first_look import FirstLook, look, paths_in
 from tests.support.waiting import eventually
@@ -38,8 +38,10 @@ def test_every_file_of_a_configuration_is_met(tmp_path: Path, monkeypatch: pytes
     """Those of listeners and pools, in tables and lists; what is none, or is not there, keeps nobody."""
     names = ("a.crt", "a.key", "b.crt", "b.key", "clients.pem", "pool.pem")
     cert, key, other, its, clients, pool = (tmp_path / name for name in names)
-    listen = Listen(Address("", 1), (Certificate(cert, key),), ListenTls(client_ca=clients), listed=(Certificate(other, its),))
-    config = Config("", (listen,), (), (Pool("app", (), tls=PoolTls(ca=pool)),))
+    listen = ListenConfig(
+        Address("", 1), (CertificateConfig(cert, key),), ListenTlsConfig(client_ca=clients), listed=(CertificateConfig(other, its),)
+    )
+    config = Config("", (listen,), (), (PoolConfig("app", (), tls=PoolTlsConfig(ca=pool)),))
     assert {cert, key, other, its, clients, pool} <= set(paths_in(config))
     os.mkfifo(cert)
     key.mkdir()
@@ -122,12 +124,12 @@ def test_where_a_disk_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     os.mkfifo(hangs)
     pids: list[int] = []
 
-    def begin(work: Work) -> Reading:
-        pids.append((made := Reading(work)).pid)
+    def begin(work: Work) -> FileReader:
+        pids.append((made := FileReader(work)).pid)
         return made
 
-    monkeypatch.setattr(first_look, "Reading", begin)
-    pools = [Pool(path.name, (), tls=PoolTls(ca=path)) for path in (answers, hangs)]
+    monkeypatch.setattr(first_look, "FileReader", begin)
+    pools = [PoolConfig(path.name, (), tls=PoolTlsConfig(ca=path)) for path in (answers, hangs)]
     assert first_look.hanging(Config("", (), (), tuple(pools)), WITHIN) == ""
     monkeypatch.setattr(first_look, "_begin_to_read", Path.read_bytes)
     eventually(lambda: first_look.hanging(Config("", (), (), tuple(pools)), 0.2) == str(hangs), "it is found")

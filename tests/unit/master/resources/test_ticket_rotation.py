@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lbproxy.config.model import Process
+from lbproxy.config.model import ProcessConfig
 from lbproxy.errors import StartError
 from lbproxy.ipc.messages import NewTicketKeys
 from lbproxy.master.resources.ticket_rotation import TicketRotation
@@ -27,7 +27,7 @@ class Told(list[tuple[bytes, ...]]):
 
 def test_a_secret_is_taken_for_a_lifetime_after_its_own() -> None:
     """And a machine that slept for longer takes none of before."""
-    rotation, told, proxy = TicketRotation(0.0), Told(), Process(ticket_lifetime=HOUR)
+    rotation, told, proxy = TicketRotation(0.0), Told(), ProcessConfig(ticket_lifetime=HOUR)
     [first] = rotation.secrets(proxy)
     for now in (10.0, HOUR - 1, HOUR, HOUR + 10, 2 * HOUR, 2 * HOUR + 10):
         rotation.look(proxy, now, told.append)
@@ -42,7 +42,7 @@ def test_a_secret_is_taken_for_a_lifetime_after_its_own() -> None:
 
 def test_they_go_over_to_the_next_program() -> None:
     """With their age."""
-    rotation, proxy = TicketRotation(100.0), Process(ticket_lifetime=HOUR)
+    rotation, proxy = TicketRotation(100.0), ProcessConfig(ticket_lifetime=HOUR)
     heir = TicketRotation.from_dict(rotation.as_dict(200.0), 50.0)
     assert heir.secrets(proxy) == rotation.secrets(proxy)
     told = Told()
@@ -56,7 +56,7 @@ def test_they_go_over_to_the_next_program() -> None:
 def test_files_are_looked_at(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Told when they hold something else, and not, but once, when they hold half of it."""
     file = tmp_path / "ticket.key"
-    proxy = Process(ticket_keys=(file,))
+    proxy = ProcessConfig(ticket_keys=(file,))
     rotation = TicketRotation(0.0)
     with pytest.raises(StartError, match="No such file"):
         rotation.secrets(proxy)

@@ -15,15 +15,15 @@ from typing import Any, cast
 import pytest
 
 from lbproxy.balance.ledger import SIZE, Header, Ledger, Scalar, scalar_at
-from lbproxy.config.model import Address, Backend, Config, Listen, Pool, Process, Route
-from lbproxy.config.model import Log as LogSettings
+from lbproxy.config.model import Address, BackendConfig, Config, ListenConfig, PoolConfig, ProcessConfig, RouteConfig
+from lbproxy.config.model import LogConfig as LogSettings
 from lbproxy.errors import StartError
 from lbproxy.ipc.messages import Heartbeat, Ready
 from lbproxy.ipc.pipe import ChildPipe, MasterPipe, socket_pair
 from lbproxy.master.fleet.child import Phase, Role
 from lbproxy.master.fleet.events import Prepared, Said, Spawn, Spawned, TellDrain, Terminate
 from lbproxy.master.fleet.fleet import Fleet
-from lbproxy.master.fleet.generation import Stage
+from lbproxy.master.fleet.generation import GenerationStage
 from lbproxy.master.processes.spawn import Running
 from lbproxy.master.resources.generation import GenerationResources
 from lbproxy.master.resources.prepare import prepare
@@ -38,10 +38,10 @@ NOBODY = 2**22 - 7
 def config(folder: Path) -> Config:
     return Config(
         "test.toml",
-        (Listen(Address("127.0.0.1", free_port())),),
-        (Route("web"),),
-        (Pool("web", (Backend(Address("127.0.0.1", 9)),)),),
-        Process(workers=1, pid_file=folder / "pid"),
+        (ListenConfig(Address("127.0.0.1", free_port())),),
+        (RouteConfig("web"),),
+        (PoolConfig("web", (BackendConfig(Address("127.0.0.1", 9)),)),),
+        ProcessConfig(workers=1, pid_file=folder / "pid"),
         LogSettings(access="off"),
     )
 
@@ -146,7 +146,7 @@ def test_the_next_program_finds_everything(before: Before, monkeypatch: pytest.M
         _same(before, legacy.shared, legacy.resources)
         fleet = legacy.fleet
         assert fleet.serving is not None
-        assert (fleet.last, fleet.serving.number, fleet.serving.stage) == (1, 1, Stage.SERVING)
+        assert (fleet.last, fleet.serving.number, fleet.serving.stage) == (1, 1, GenerationStage.SERVING)
         assert {(child.row, child.role, child.phase, child.pid) for child in fleet.living()} == {
             (running.row, running.role, Phase.SERVING, NOBODY) for running in before.running
         }

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from lbproxy.config.model import Config, Log
+from lbproxy.config.model import Config, LogConfig
 from lbproxy.errors import StartError
 from lbproxy.master.system import access_log
 from lbproxy.master.system.access_log import open_access_log
 
 
 def config_of(access: str) -> Config:
-    return Config("proxy.toml", listen=(), routes=(), pools=(), log=Log(access=access))
+    return Config("proxy.toml", listen=(), routes=(), pools=(), log=LogConfig(access=access))
 
 
 def test_off() -> None:

@@ -9,36 +9,36 @@ from pathlib import Path
 import pytest
 
 from lbproxy.cache.area import Area
-from lbproxy.cache.interface import Entry, New, Turn
+from lbproxy.cache.interface import New, StoredEntry, Turn
 from lbproxy.cache.layout import Counter
-from lbproxy.cache.memory import Memory
-from lbproxy.config.model import CacheStore, Config
+from lbproxy.cache.memory import MemoryParts
+from lbproxy.config.model import CacheStoreConfig, Config
 from lbproxy.master.system import cache_kept, cache_memory
 from lbproxy.master.system.cache_memory import CacheMemory
 from tests.unit.cache.world import FreeLock
 
 SMALL = 4 * 2**20
 KEY = b"k" * 16
-STORED = Entry(b"meta", b"body", 4, 0)
+STORED = StoredEntry(b"meta", b"body", 4, 0)
 
 
-def began(wanted: CacheStore, *, start: bool = True) -> CacheMemory:
+def began(wanted: CacheStoreConfig, *, start: bool = True) -> CacheMemory:
     return cache_memory.make(Config("lbproxy.toml", (), (), (), cache=wanted), wanted, None, start=start)
 
 
 def area(memory: CacheMemory) -> Area:
-    return Area(Memory(memory.mapped, memory.disk, [0] * len(Counter)), FreeLock(), 1, lambda numbers: None)
+    return Area(MemoryParts(memory.mapped, memory.disk, [0] * len(Counter)), FreeLock(), 1, lambda numbers: None)
 
 
-def stored(memory: CacheMemory) -> Entry | None:
+def stored(memory: CacheMemory) -> StoredEntry | None:
     """What it has, wherever that stands."""
     entry = area(memory).get(KEY)
     return entry and entry._replace(place=0, sequence=0)
 
 
-def filled(tmp_path: Path) -> tuple[CacheStore, Path]:
+def filled(tmp_path: Path) -> tuple[CacheStoreConfig, Path]:
     """A memory with one answer, one mark and one feed, kept as at an end."""
-    wanted = CacheStore(SMALL, keep=tmp_path / "kept")
+    wanted = CacheStoreConfig(SMALL, keep=tmp_path / "kept")
     memory = began(wanted)
     one = area(memory)
     assert one.put(KEY, New(b"meta", b"http://a/", (), b"body"), one.begin(KEY))
@@ -114,13 +114,13 @@ def test_what_does_not_fit_is_discarded(tmp_path: Path, spoil: Callable[[Path], 
     again = area(memory)
     assert again.get(KEY) is None
     assert again.put(KEY, New(b"new", b"http://a/", (), b""), again.begin(KEY))
-    assert stored(memory) == Entry(b"new", b"", 0, 0)
+    assert stored(memory) == StoredEntry(b"new", b"", 0, 0)
 
 
 def test_another_size_and_another_boot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Times in it are of a clock that begins with the machine."""
     _, file = filled(tmp_path)
-    assert stored(began(CacheStore(2 * SMALL, keep=file))) is None
+    assert stored(began(CacheStoreConfig(2 * SMALL, keep=file))) is None
     wanted, _ = filled(tmp_path)
     boot = tmp_path / "boot"
     boot.write_text("another\n")
@@ -139,7 +139,7 @@ def test_bodies_in_a_folder_that_others_could_write(tmp_path: Path) -> None:
     """They may be anything: the memory that names them is discarded."""
     folder = tmp_path / "files"
     folder.mkdir(mode=0o700)
-    wanted = CacheStore(SMALL, folder, 2**24, tmp_path / "kept")
+    wanted = CacheStoreConfig(SMALL, folder, 2**24, tmp_path / "kept")
     for mode, found in ((0o700, STORED), (0o755, None)):
         memory = began(wanted)
         one = area(memory)
@@ -153,8 +153,8 @@ def test_bodies_in_a_folder_that_others_could_write(tmp_path: Path) -> None:
 
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     """It is told, and ends nothing; one that others may write is refused at the start."""
-    memory = began(CacheStore(SMALL))
+    memory = began(CacheStoreConfig(SMALL))
     cache_memory.keep(memory, tmp_path / "missing" / "kept")
-    wanted = CacheStore(SMALL, keep=tmp_path / "missing" / "kept")
+    wanted = CacheStoreConfig(SMALL, keep=tmp_path / "missing" / "kept")
     [fault] = cache_memory.faults(Config("lbproxy.toml", (), (), (), cache=wanted), wanted, None)
     assert fault.key == "cache.keep"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lbproxy.cache.memory import fits
-from lbproxy.config.model import CacheStore, Config
+from lbproxy.config.model import CacheStoreConfig, Config
 from lbproxy.errors import StartError
 from lbproxy.master.system import cache_memory
 from lbproxy.master.system.cache_memory import NAME, CacheMemory, adopt, complaints, make, memory_there
@@ -17,17 +17,17 @@ from lbproxy.master.system.cache_memory import NAME, CacheMemory, adopt, complai
 SMALL = 4 * 2**20
 
 
-def made(wanted: CacheStore) -> CacheMemory:
+def made(wanted: CacheStoreConfig) -> CacheMemory:
     return make(Config("lbproxy.toml", (), (), (), cache=wanted), wanted, None)
 
 
 def test_memory_that_outlives_its_program() -> None:
     """It is found by its descriptor; what has another form is closed and nothing."""
-    memory = made(CacheStore(SMALL))
+    memory = made(CacheStoreConfig(SMALL))
     assert fits(memory.mapped, 0)
-    assert memory.serves(CacheStore(SMALL))
-    assert not memory.serves(CacheStore(2 * SMALL))
-    assert not memory.serves(CacheStore(SMALL, Path("/elsewhere")))
+    assert memory.serves(CacheStoreConfig(SMALL))
+    assert not memory.serves(CacheStoreConfig(2 * SMALL))
+    assert not memory.serves(CacheStoreConfig(SMALL, Path("/elsewhere")))
     again = adopt(os.dup(memory.descriptor), 0, "")
     assert again is not None
     assert again.mapped[:4096] == memory.mapped[:4096]
@@ -44,7 +44,7 @@ def test_memory_that_outlives_its_program() -> None:
 
 @pytest.mark.parametrize("more", [1, 7, 4095])
 def test_a_number_of_bytes_that_is_none_of_pages(more: int) -> None:
-    wanted = CacheStore(SMALL + more)
+    wanted = CacheStoreConfig(SMALL + more)
     memory = made(wanted)
     assert memory.size == SMALL
     assert memory.serves(wanted)
@@ -56,7 +56,7 @@ def test_the_folder_is_ours_alone_and_empty(tmp_path: Path) -> None:
     inner.mkdir(mode=0o755)
     (inner / f"{7:016x}").write_bytes(b"old")
     (inner / "README").write_bytes(b"stays")
-    memory = made(CacheStore(SMALL, tmp_path, 2**24))
+    memory = made(CacheStoreConfig(SMALL, tmp_path, 2**24))
     assert memory.folder == inner
     assert [path.name for path in inner.iterdir()] == ["README"]
     assert stat.S_IMODE(inner.stat().st_mode) == 0o700
@@ -67,27 +67,27 @@ def test_a_folder_that_others_write_into(tmp_path: Path, mode: int, says: str) -
     """What is served from it would be theirs."""
     tmp_path.chmod(mode)
     with pytest.raises(StartError, match=says):
-        made(CacheStore(SMALL, tmp_path))
+        made(CacheStoreConfig(SMALL, tmp_path))
 
 
 def test_no_folder(tmp_path: Path) -> None:
     """With a hint that makes one; a file is none; a link in place of ours is not followed."""
     with pytest.raises(StartError, match=r"No such file.*install -d -m 700"):
-        made(CacheStore(SMALL, tmp_path / "none"))
+        made(CacheStoreConfig(SMALL, tmp_path / "none"))
     (tmp_path / "file").touch()
     with pytest.raises(StartError, match="it is a file"):
-        made(CacheStore(SMALL, tmp_path / "file"))
+        made(CacheStoreConfig(SMALL, tmp_path / "file"))
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / NAME).symlink_to("elsewhere")
     with pytest.raises(StartError, match="cannot make the cache"):
-        made(CacheStore(SMALL, tmp_path))
+        made(CacheStoreConfig(SMALL, tmp_path))
 
 
 def test_more_memory_than_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of the machine, or of the container; `check` says it as well."""
     assert memory_there() > SMALL
     monkeypatch.setattr(cache_memory, "memory_there", lambda: 5 * 2**20)
-    wanted = CacheStore(SMALL + 2**20)
+    wanted = CacheStoreConfig(SMALL + 2**20)
     with pytest.raises(StartError, match="wanted at most 4MiB of the 5 MiB that may be used here, got 5MiB"):
         made(wanted)
     told = complaints(Config("lbproxy.toml", (), (), (), cache=wanted))

@@ -14,7 +14,7 @@ from lbproxy.observe.tapped import PCAP_HEAD
 
 
 def config(folder: Path) -> model.Config:
-    return model.Config(source="f.toml", listen=(), routes=(), pools=(), taps=(model.Tap(folder, files=3, name="ids"),))
+    return model.Config(source="f.toml", listen=(), routes=(), pools=(), taps=(model.TapConfig(folder, files=3, name="ids"),))
 
 
 def test_a_ring_for_each_worker(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from lbproxy.config.model import Config, Process
+from lbproxy.config.model import Config, ProcessConfig
 from lbproxy.errors import StartError
 from lbproxy.master.system.privileges import Account, account_for
 
@@ -52,7 +52,7 @@ print(json.dumps([before, give_up(None), held()]))
 
 
 def config_of(user: str | None) -> Config:
-    return Config("proxy.toml", listen=(), routes=(), pools=(), proxy=Process(user=user))
+    return Config("proxy.toml", listen=(), routes=(), pools=(), proxy=ProcessConfig(user=user))
 
 
 @as_root

@@ -15,7 +15,7 @@ from lbproxy.master.system.tap_openings import fifo, interface, try_out
 
 
 def config(**settings: object) -> model.Config:
-    tap = model.Tap(name="ids", line=7, **settings)  # type: ignore[arg-type]
+    tap = model.TapConfig(name="ids", line=7, **settings)  # type: ignore[arg-type]
     return model.Config(source="f.toml", listen=(), routes=(), pools=(), taps=(tap,))
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lbproxy.config.model import Address, Listen, SocketAccess
+from lbproxy.config.model import Address, ListenConfig, SocketAccessConfig
 from lbproxy.errors import StartError
 from lbproxy.master.system.socketfile import Occupied, listens
 from lbproxy.master.system.sockets import explain_file, open_listeners
@@ -18,9 +18,9 @@ from lbproxy.master.system.unix_listener import UnixListener, UnknownAccount, ac
 from tests.unit.master.system.test_sockets import config_of
 
 
-def at(path: Path, **access: object) -> Listen:
+def at(path: Path, **access: object) -> ListenConfig:
     """A listener there."""
-    return Listen(Address(f"unix:{path}", 0), access=SocketAccess(**access))  # type: ignore[arg-type]  # spelled out by the tests
+    return ListenConfig(Address(f"unix:{path}", 0), access=SocketAccessConfig(**access))  # type: ignore[arg-type]  # spelled out by the tests
 
 
 def test_who_may_connect(tmp_path: Path) -> None:
@@ -34,7 +34,7 @@ def test_who_may_connect(tmp_path: Path) -> None:
     assert stat.S_IMODE(path.lstat().st_mode) == 0o660
     assert not sock.getblocking()
     assert not os.get_inheritable(sock.fileno())
-    sock.grant(SocketAccess(mode=0o606))
+    sock.grant(SocketAccessConfig(mode=0o606))
     assert stat.S_IMODE(path.lstat().st_mode) == 0o606
     assert listens(path)
     discard(sock)
@@ -51,9 +51,9 @@ def test_a_strangers_file_in_its_place_is_not_granted(tmp_path: Path) -> None:
             path.unlink()
             put(target)
             with pytest.raises(FileExistsError):
-                sock.grant(SocketAccess(mode=0o666))
+                sock.grant(SocketAccessConfig(mode=0o666))
             with UnixListener.adopt(os.dup(sock.fileno()), path) as adopted, pytest.raises(FileExistsError):
-                adopted.grant(SocketAccess(mode=0o666))
+                adopted.grant(SocketAccessConfig(mode=0o666))
             assert stat.S_IMODE(target.stat().st_mode) == 0o600
 
 
@@ -80,7 +80,7 @@ def test_whose_it_is(tmp_path: Path) -> None:
     """By name; before it can be found."""
     sock = UnixListener.open(at(tmp_path / "s", owner="nobody", group="daemon"), 8)
     found = (tmp_path / "s").lstat()
-    assert (found.st_uid, found.st_gid) == account_of(SocketAccess(owner="nobody", group="daemon"))
+    assert (found.st_uid, found.st_gid) == account_of(SocketAccessConfig(owner="nobody", group="daemon"))
     discard(sock)
 
 
@@ -159,9 +159,9 @@ def test_explained() -> None:
     assert "permission denied" in explain_file(PermissionError(13, "Permission denied"), listen)[0]
     assert "strange" in explain_file(OSError(5, "strange"), listen)[0]
     for access, why in (
-        (SocketAccess(owner="nosuch"), 'there is no account "nosuch"'),
-        (SocketAccess(group="no-such-group"), 'there is no group "no-such-group"'),
-        (SocketAccess(group="4294967295"), 'there is no group "4294967295"'),
+        (SocketAccessConfig(owner="nosuch"), 'there is no account "nosuch"'),
+        (SocketAccessConfig(group="no-such-group"), 'there is no group "no-such-group"'),
+        (SocketAccessConfig(group="4294967295"), 'there is no group "4294967295"'),
     ):
         with pytest.raises(UnknownAccount) as caught:
             account_of(access)
@@ -170,7 +170,7 @@ def test_explained() -> None:
 
 def test_accounts_by_number() -> None:
     """Containers often have no names."""
-    assert account_of(SocketAccess(owner="12345", group="54321")) == (12345, 54321)
+    assert account_of(SocketAccessConfig(owner="12345", group="54321")) == (12345, 54321)
 
 
 def test_a_reload_finds_its_own(tmp_path: Path) -> None:

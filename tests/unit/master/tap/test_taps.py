@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from lbproxy.config import model
-from lbproxy.config.model import Address, Config, Tap
+from lbproxy.config.model import Address, Config, TapConfig
 from lbproxy.ipc.messages import TapWork
 from lbproxy.master.tap import taps as module
 from lbproxy.master.tap.taps import Taps
@@ -66,7 +66,7 @@ def taps(monkeypatch: pytest.MonkeyPatch) -> Iterator[Taps]:
 
 
 def config(**settings: Any) -> Config:
-    taps = (Tap(**settings, name="ids"),) if settings else ()
+    taps = (TapConfig(**settings, name="ids"),) if settings else ()
     return model.Config(source="f.toml", listen=(), routes=(), pools=(), taps=taps)
 
 

@@ -16,14 +16,14 @@ from typing import Any
 import pytest
 
 from lbproxy.config.certificate_folder import pairs_in
-from lbproxy.config.model import Address, Certificate, Config, Listen
+from lbproxy.config.model import Address, CertificateConfig, Config, ListenConfig
 from lbproxy.ipc.messages import Renewed
 from lbproxy.master.files import looks
 from lbproxy.master.files.looks import LOOK_EVERY
 from lbproxy.master.resources.generation import GenerationResources, Listening, note_remarks
 from lbproxy.master.watches.certificates import CertificateWatch
 from lbproxy.tls import contexts
-from lbproxy.tls.facts import Facts, facts_in
+from lbproxy.tls.facts import FileFacts, facts_in
 from lbproxy.tls.keystore import KeyStore
 from lbproxy.tls.showcase import Showcase, arm
 from tests.unit.master.files.inline import InlineWatch
@@ -36,7 +36,7 @@ LATER = 60.0
 class World:
     """A generation whose listeners one worker shows, and what that is told."""
 
-    def __init__(self, store: KeyStore, *listens: Listen) -> None:
+    def __init__(self, store: KeyStore, *listens: ListenConfig) -> None:
         held = [contexts.credentials(each, contexts.read_pems(each.pairs, store)) for each in listens]
         self.outers = [contexts.outer_context(each) for each in listens]
         sock: Any = None
@@ -69,19 +69,19 @@ def store() -> Iterator[KeyStore]:
         yield made
 
 
-def renew(pair: Certificate, issuer: Issuer, *names: str) -> Certificate:
+def renew(pair: CertificateConfig, issuer: Issuer, *names: str) -> CertificateConfig:
     """What is new of it, in files of its own."""
     fresh = issuer.issue(*names)
     shutil.copy(fresh[0], pair.cert)
     shutil.copy(fresh[1], pair.key)
-    return Certificate(*fresh)
+    return CertificateConfig(*fresh)
 
 
 def test_two_seconds_apart(tmp_path: Path, store: KeyStore) -> None:
     """With what settles first in between, a renewal is shown three seconds after it was written, at most."""
     issuer = Issuer(tmp_path)
-    pair = Certificate(*issuer.issue("a.test"))
-    world = World(store, Listen(Address("127.0.0.1", 443), (pair,)))
+    pair = CertificateConfig(*issuer.issue("a.test"))
+    world = World(store, ListenConfig(Address("127.0.0.1", 443), (pair,)))
     assert world.watch.due - world.now == 2.0
     fresh = renew(pair, issuer, "a.test")
     world.look(1.9)
@@ -99,8 +99,8 @@ def test_two_seconds_apart(tmp_path: Path, store: KeyStore) -> None:
 def test_several_listeners_show_one_pair(tmp_path: Path, store: KeyStore) -> None:
     """All of them show what is new: IPv4 and IPv6, two ports, a name beside others."""
     issuer = Issuer(tmp_path)
-    pair, other = Certificate(*issuer.issue("a.test")), Certificate(*issuer.issue("b.test"))
-    listens = [Listen(Address("127.0.0.1", port), pairs) for port, pairs in ((1, (pair,)), (2, (other, pair)), (3, (pair,)))]
+    pair, other = CertificateConfig(*issuer.issue("a.test")), CertificateConfig(*issuer.issue("b.test"))
+    listens = [ListenConfig(Address("127.0.0.1", port), pairs) for port, pairs in ((1, (pair,)), (2, (other, pair)), (3, (pair,)))]
     world = World(store, *listens)
     fresh = renew(pair, issuer, "a.test")
     world.look()
@@ -118,9 +118,9 @@ def test_half_of_one_is_told_once_whoever_shows_it(
 ) -> None:
     """And the old one stays with all of them, until the other half is there."""
     issuer = Issuer(tmp_path)
-    pair = Certificate(*issuer.issue("a.test"))
-    world = World(store, *(Listen(Address("127.0.0.1", port), (pair,)) for port in (1, 2)))
-    before, fresh = der(pair), Certificate(*issuer.issue("a.test"))
+    pair = CertificateConfig(*issuer.issue("a.test"))
+    world = World(store, *(ListenConfig(Address("127.0.0.1", port), (pair,)) for port in (1, 2)))
+    before, fresh = der(pair), CertificateConfig(*issuer.issue("a.test"))
     shutil.copy(fresh.cert, pair.cert)
     world.look()
     world.look()
@@ -143,7 +143,7 @@ def test_a_large_folder(busy: bool, tmp_path: Path, store: KeyStore, monkeypatch
     folder.mkdir()
     for path, target in zip(issuer.issue("a.test"), ("a.crt", "a.key"), strict=True):
         shutil.copy(path, folder / target)
-    world = World(store, Listen(Address("127.0.0.1", 443), folder=folder, listed=tuple(pairs_in(folder, "private").pairs)))
+    world = World(store, ListenConfig(Address("127.0.0.1", 443), folder=folder, listed=tuple(pairs_in(folder, "private").pairs)))
     pair = issuer.issue("b.test")
     for path, target in zip(pair, ("b.crt", "b.key"), strict=True):
         shutil.copy(path, folder / target)
@@ -152,7 +152,7 @@ def test_a_large_folder(busy: bool, tmp_path: Path, store: KeyStore, monkeypatch
     assert world.told == ([0] if busy else [])
     world.look(looks.LIST_EVERY)
     assert world.told == [0]
-    assert shown(world.outers[0], "b.test") == der(Certificate(*pair))
+    assert shown(world.outers[0], "b.test") == der(CertificateConfig(*pair))
 
 
 def test_a_folder(tmp_path: Path, store: KeyStore) -> None:
@@ -165,10 +165,10 @@ def test_a_folder(tmp_path: Path, store: KeyStore) -> None:
         cert, key = issuer.issue(f"{name}.test")
         shutil.copy(cert, folder / f"{name}.crt")
         shutil.copy(key, folder / f"{name}.key")
-        return der(Certificate(cert, key))
+        return der(CertificateConfig(cert, key))
 
     first = put("a")
-    listen = Listen(Address("127.0.0.1", 443), folder=folder)
+    listen = ListenConfig(Address("127.0.0.1", 443), folder=folder)
     world = World(store, replace(listen, listed=tuple(pairs_in(folder, "private").pairs)))
     second = put("b")
     world.look()
@@ -190,13 +190,13 @@ def test_what_is_told_follows_without_looking_at_all_others(
     """However many there are: of a renewed pair what is odd about it is known anew, and nobody takes the others apart for that."""
     issuer = Issuer(tmp_path)
     late = issuer.issue("a.test", start=timedelta(days=-9), end=timedelta(days=-1))
-    pairs = (Certificate(*late), *(Certificate(*issuer.issue(f"{number}.test")) for number in range(3)))
-    world = World(store, Listen(Address("127.0.0.1", 443), pairs))
+    pairs = (CertificateConfig(*late), *(CertificateConfig(*issuer.issue(f"{number}.test")) for number in range(3)))
+    world = World(store, ListenConfig(Address("127.0.0.1", 443), pairs))
     note_remarks(world.resources)
     assert [one.message.split()[4] for one in world.resources.remarks.at()] == ["expired"]
     taken: list[Path] = []
 
-    def counting(path: Path, content: bytes) -> Facts:
+    def counting(path: Path, content: bytes) -> FileFacts:
         taken.append(path)
         return facts_in(path, content)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
-from lbproxy.config.model import Certificate
+from lbproxy.config.model import CertificateConfig
 from lbproxy.master.watches.expiry import Expiry
-from lbproxy.tls.contexts import Held, Pem
+from lbproxy.tls.contexts import HeldPair, Pem
 from lbproxy.tls.keystore import KeyStore, Piece
 from lbproxy.tls.sni import UNKNOWN, Candidate, Names
 from tests.unit.tls.files import NOW
@@ -15,12 +15,12 @@ from tests.unit.tls.files import NOW
 DAY = timedelta(days=1)
 
 
-def held(life: timedelta, name: str = "a") -> Held:
-    pem = Pem(Certificate(Path(name), Path(name)), KeyStore(), Piece(0, 0), Piece(0, 0))
-    return Held(pem, Candidate(Names((name,)), NOW, NOW + life))
+def held(life: timedelta, name: str = "a") -> HeldPair:
+    pem = Pem(CertificateConfig(Path(name), Path(name)), KeyStore(), Piece(0, 0), Piece(0, 0))
+    return HeldPair(pem, Candidate(Names((name,)), NOW, NOW + life))
 
 
-def told(one: Held, days: int) -> list[tuple[int, int]]:
+def told(one: HeldPair, days: int) -> list[tuple[int, int]]:
     """(day, what is told) when it is looked at twice a day."""
     expiry = Expiry()
     return [(half // 2, each.days) for half in range(2 * days) for each in expiry.due([one], NOW + half * DAY / 2)]
@@ -43,4 +43,4 @@ def test_a_renewed_one_is_told_of_anew_and_one_that_is_gone_is_forgotten() -> No
     assert [each.days for each in expiry.due([new], NOW + 41 * DAY)] == [30]
     assert expiry.due([], NOW) == []
     assert expiry._told == {}
-    assert expiry.due([Held(new.pem, UNKNOWN)], NOW) == []
+    assert expiry.due([HeldPair(new.pem, UNKNOWN)], NOW) == []

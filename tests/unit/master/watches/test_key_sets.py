@@ -13,13 +13,13 @@ from lbproxy.master.watches.key_sets import EARLIEST, KeySetWatch
 from lbproxy.tls.keystore import KeyStore, Piece
 
 
-def config(*jwts: model.Jwt, path: str = "/") -> model.Config:
-    routes = tuple(model.Route("app", path=f"{path}{number}", jwt=jwt) for number, jwt in enumerate(jwts))
-    return model.Config("a.toml", (), routes, (model.Pool("app", ()),))
+def config(*jwts: model.JwtConfig, path: str = "/") -> model.Config:
+    routes = tuple(model.RouteConfig("app", path=f"{path}{number}", jwt=jwt) for number, jwt in enumerate(jwts))
+    return model.Config("a.toml", (), routes, (model.PoolConfig("app", ()),))
 
 
-IDP = model.Jwt(jwks_url="https://idp.test/jwks")
-OTHER = model.Jwt(jwks_url="https://other.test/jwks")
+IDP = model.JwtConfig(jwks_url="https://idp.test/jwks")
+OTHER = model.JwtConfig(jwks_url="https://other.test/jwks")
 NAME = config(IDP).key_sets[0].name
 
 
@@ -52,7 +52,7 @@ class World:
             self.generations, lambda: (1, self.generations[1]), self.pipes, lambda store, piece, now: self.forgotten.append(piece)
         )
 
-    def prepare(self, number: int, *jwts: model.Jwt) -> Any:
+    def prepare(self, number: int, *jwts: model.JwtConfig) -> Any:
         store, made = KeyStore(), config(*jwts)
         pieces = key_sets.inherited(made, store, self.generations.values())
         self.generations[number] = SimpleNamespace(config=made, keys=store, documents=pieces)

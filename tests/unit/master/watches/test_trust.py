@@ -15,7 +15,19 @@ from typing import Any, cast
 
 import pytest
 
-from lbproxy.config.model import Address, Backend, Certificate, Config, Health, Jwt, Listen, ListenTls, Pool, PoolTls, Route
+from lbproxy.config.model import (
+    Address,
+    BackendConfig,
+    CertificateConfig,
+    Config,
+    HealthConfig,
+    JwtConfig,
+    ListenConfig,
+    ListenTlsConfig,
+    PoolConfig,
+    PoolTlsConfig,
+    RouteConfig,
+)
 from lbproxy.ipc.codec import Decoder
 from lbproxy.ipc.messages import NewKeyAuthorities, NewPoolFiles, Renewed
 from lbproxy.master.files.looks import LOOK_EVERY
@@ -38,13 +50,22 @@ class World:
     """A generation, one worker of it as its listener shows itself, and what its children are told."""
 
     def __init__(
-        self, folder: Path, store: KeyStore, tls: ListenTls | None = None, pool: PoolTls | None = None, jwts: Sequence[Jwt] = ()
+        self,
+        folder: Path,
+        store: KeyStore,
+        tls: ListenTlsConfig | None = None,
+        pool: PoolTlsConfig | None = None,
+        jwts: Sequence[JwtConfig] = (),
     ) -> None:
         self.issuer = Issuer(folder, "site")
-        pair = Certificate(*self.issuer.issue("open.test"))
-        listen = Listen(Address("127.0.0.1", 443), (pair,), tls or ListenTls())
-        pools = () if pool is None else (Pool("app", (Backend(Address("127.0.0.1", 9)),), tls=pool, health=Health(type="tls")),)
-        self.config = Config("", (listen,), tuple(Route("app", jwt=jwt) for jwt in jwts), pools)
+        pair = CertificateConfig(*self.issuer.issue("open.test"))
+        listen = ListenConfig(Address("127.0.0.1", 443), (pair,), tls or ListenTlsConfig())
+        pools = (
+            ()
+            if pool is None
+            else (PoolConfig("app", (BackendConfig(Address("127.0.0.1", 9)),), tls=pool, health=HealthConfig(type="tls")),)
+        )
+        self.config = Config("", (listen,), tuple(RouteConfig("app", jwt=jwt) for jwt in jwts), pools)
         shown = contexts.credentials(listen, [contexts.read_pem(pair, store)])
         self.outer = contexts.outer_context(listen)
         pems = {each.name: contexts.read_pool(each, store) for each in pools}
@@ -129,7 +150,7 @@ def test_a_revoked_client(tmp_path: Path, store: KeyStore, capsys: pytest.Captur
     wiped, and a worker that is forked from now on has the new one."""
     clients = Issuer(tmp_path, "clients")
     good, bad = clients.issue("good.test"), clients.issue("bad.test")
-    tls = ListenTls(client_ca=clients.file, client_auth="required", client_crl=clients.write_list())
+    tls = ListenTlsConfig(client_ca=clients.file, client_auth="required", client_crl=clients.write_list())
     world = World(tmp_path, store, tls)
     before = world.lets_in(bad)
     assert before is not None
@@ -158,7 +179,7 @@ def test_another_authority(tmp_path: Path, store: KeyStore) -> None:
     old, new = Issuer(tmp_path, "old"), Issuer(tmp_path, "new")
     ca = tmp_path / "ca.pem"
     shutil.copy(old.file, ca)
-    world = World(tmp_path, store, ListenTls(client_ca=ca, client_auth="required"))
+    world = World(tmp_path, store, ListenTlsConfig(client_ca=ca, client_auth="required"))
     assert world.lets_in(old.issue("me.test")) is not None
     shutil.copy(new.file, ca)
     world.look()
@@ -174,7 +195,7 @@ def test_lists_that_nobody_could_pass_with(
     clients = Issuer(tmp_path, "clients")
     good = clients.issue("good.test")
     crl = clients.write_list()
-    world = World(tmp_path, store, ListenTls(client_ca=clients.file, client_auth="required", client_crl=crl))
+    world = World(tmp_path, store, ListenTlsConfig(client_ca=clients.file, client_auth="required", client_crl=crl))
     whole = crl.read_bytes()
     if how == "cut":
         crl.write_bytes(whole + whole[:100])
@@ -206,7 +227,7 @@ def test_what_is_good_at_another_time_goes_live_then(tmp_path: Path, store: KeyS
     """What was refused is judged again now and then, though its file stays as it is."""
     clients = Issuer(tmp_path, "clients")
     crl = clients.write_list()
-    world = World(tmp_path, store, ListenTls(client_ca=clients.file, client_auth="required", client_crl=crl))
+    world = World(tmp_path, store, ListenTlsConfig(client_ca=clients.file, client_auth="required", client_crl=crl))
     clients.write_list()
     world.wall += timedelta(days=8).total_seconds()  # it is out of date by this clock
     world.look()
@@ -222,7 +243,7 @@ def test_what_was_just_written_is_left_to_settle(tmp_path: Path, store: KeyStore
     clients = Issuer(tmp_path, "clients")
     ca = tmp_path / "ca.pem"
     shutil.copy(clients.file, ca)
-    world = World(tmp_path, store, ListenTls(client_ca=ca, client_auth="required"))
+    world = World(tmp_path, store, ListenTlsConfig(client_ca=ca, client_auth="required"))
     shutil.copy(Issuer(tmp_path, "new").file, ca)
     world.wall = os.stat(ca).st_mtime + 0.1
     world.look()
@@ -240,7 +261,7 @@ def test_another_authority_of_backends(tmp_path: Path, store: KeyStore) -> None:
     old, new = Issuer(tmp_path, "old"), Issuer(tmp_path, "new")
     ca = tmp_path / "ca.pem"
     shutil.copy(old.file, ca)
-    world = World(tmp_path, store, pool=PoolTls(ca=ca))
+    world = World(tmp_path, store, pool=PoolTlsConfig(ca=ca))
     shutil.copy(new.file, ca)
     world.look()
     assert [role for role, _, _ in world.handed] == [Role.WORKER, Role.CONTROL]
@@ -259,7 +280,7 @@ def test_what_backends_are_shown(tmp_path: Path, store: KeyStore, capsys: pytest
     server.load_verify_locations(inside.file)
     server.verify_mode = ssl.CERT_REQUIRED
     shown, fresh = Issuer(tmp_path, "nobody").issue("me"), inside.issue("me")
-    world = World(tmp_path, store, pool=PoolTls(ca=inside.file, cert=shown[0], key=shown[1]))
+    world = World(tmp_path, store, pool=PoolTlsConfig(ca=inside.file, cert=shown[0], key=shown[1]))
     assert not reaches(world.resources.pool_contexts["app"], server)
     shutil.copy(fresh[0], shown[0])
     world.look()
@@ -277,7 +298,7 @@ def test_authorities_of_the_machine_go_along(tmp_path: Path, store: KeyStore, mo
     monkeypatch.setenv("SSL_CERT_FILE", str(machine.file))
     monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "nowhere"))
     shown, fresh = machine.issue("me"), machine.issue("me")
-    world = World(tmp_path, store, pool=PoolTls(cert=shown[0], key=shown[1]))
+    world = World(tmp_path, store, pool=PoolTlsConfig(cert=shown[0], key=shown[1]))
     for old, new in zip(shown, fresh, strict=True):
         shutil.copy(new, old)
     talk = world.judge._pipes.talk
@@ -297,7 +318,7 @@ def test_a_backend_that_was_revoked(tmp_path: Path, store: KeyStore) -> None:
     """Also while the pair beside it is broken: a revocation waits for nothing."""
     inside = Issuer(tmp_path, "inside")
     pair, ours = inside.issue("app.test"), inside.issue("me")
-    world = World(tmp_path, store, pool=PoolTls(ca=inside.file, crl=inside.write_list(), cert=ours[0], key=ours[1]))
+    world = World(tmp_path, store, pool=PoolTlsConfig(ca=inside.file, crl=inside.write_list(), cert=ours[0], key=ours[1]))
     server = serving(*pair)
     assert reaches(world.resources.pool_contexts["app"], server)
     ours[1].write_text("")
@@ -317,7 +338,7 @@ def test_another_authority_of_a_key_server(tmp_path: Path, store: KeyStore, caps
     ca = tmp_path / "ca.pem"
     shutil.copy(old.file, ca)
     urls = ("https://a.test/keys", "https://b.test/keys")
-    world = World(tmp_path, store, jwts=[Jwt(jwks_url=url, jwks_ca=ca) for url in urls])
+    world = World(tmp_path, store, jwts=[JwtConfig(jwks_url=url, jwks_ca=ca) for url in urls])
     before = dict(world.resources.key_authorities)
     for broken in (ca.read_bytes()[:-40], b"none"):
         ca.write_bytes(broken)
@@ -341,7 +362,7 @@ def test_another_authority_of_a_key_server(tmp_path: Path, store: KeyStore, caps
 
 
 def test_nobody_is_asked_where_nothing_is_configured(tmp_path: Path, store: KeyStore) -> None:
-    world = World(tmp_path, store, pool=PoolTls(verify=False, ca=tmp_path / "gone.pem"), jwts=[Jwt(jwks_url="https://a.test/")])
+    world = World(tmp_path, store, pool=PoolTlsConfig(verify=False, ca=tmp_path / "gone.pem"), jwts=[JwtConfig(jwks_url="https://a.test/")])
     world.look()
     assert (world.renewed, world.handed) == ([], [])
     assert cast(Any, world.judge)._watched == ()

@@ -8,16 +8,16 @@ from email.utils import formatdate
 from typing import Any
 
 from lbproxy.cache.area import Area
-from lbproxy.cache.interface import CacheError, Entry, Reading, Writing
+from lbproxy.cache.interface import CacheError, Reading, StoredEntry, Writing
 from lbproxy.cache.record import length_at
-from lbproxy.cache.watch import Watch
+from lbproxy.cache.watch import CacheWatch
 from lbproxy.coders import maker
 from lbproxy.config import model
 from lbproxy.http.grammar import END
 from lbproxy.observe.cache_names import CACHE_RESULTS, CACHE_UNSTORED
 from lbproxy.proxy.caching.hand import MOST_AT_HAND, Hand
-from lbproxy.proxy.caching.outcomes import CELLS, UNSTORED_CELLS, Outcome, Outcomes
-from lbproxy.proxy.caching.shelf import Shelf
+from lbproxy.proxy.caching.outcomes import CELLS, UNSTORED_CELLS, CacheOutcome, CacheOutcomes
+from lbproxy.proxy.caching.shelf import CacheShelf
 from lbproxy.proxy.steps.cache import Cache
 from lbproxy.proxy.steps.compress import Allowance, Compression
 from lbproxy.remembered import Budget
@@ -35,16 +35,16 @@ class Stored(Area):
     def __init__(self, bodies: FakeBodies) -> None:
         self.place = place = Place(disk=2**31)
         super().__init__(place.memory, place.lock, 1, bodies.remove)
-        self.watch = Watch(place.memory, place.counters)
+        self.watch = CacheWatch(place.memory, place.counters)
         self.looks = 0
 
-    def get(self, digest: bytes, counted: bool = True) -> Entry | None:
+    def get(self, digest: bytes, counted: bool = True) -> StoredEntry | None:
         """Looks are counted."""
         self.looks += 1
         return super().get(digest, counted)
 
     @property
-    def entries(self) -> dict[bytes, Entry]:
+    def entries(self) -> dict[bytes, StoredEntry]:
         """By digest."""
         memory, found = self.place.memory, {}
         for ring in memory.rings:
@@ -135,15 +135,15 @@ class Caching:
     """A world whose route has a cache."""
 
     def __init__(
-        self, settings: model.Cache | None = None, personal: bool = False, beside: Caching | None = None,
-        compress: model.Compress | None = None, allowed: int = 100, **world: Any,
+        self, settings: model.CacheConfig | None = None, personal: bool = False, beside: Caching | None = None,
+        compress: model.CompressConfig | None = None, allowed: int = 100, **world: Any,
     ) -> None:  # fmt: skip
         """`beside`: another worker, with the same storage; `compress`: what the route does with answers, so many at a time."""
         self.world = World(1, **world)
         self.bodies: FakeBodies = FakeBodies() if beside is None else beside.bodies
         self.storage: Stored = Stored(self.bodies) if beside is None else beside.storage
         self.cells, self.unstored = (memoryview(array("q", [0] * cells)) for cells in (CELLS, UNSTORED_CELLS))
-        self.shelf = Shelf(self.storage, self.bodies, self._chance, Outcomes(self.cells, self.unstored))
+        self.shelf = CacheShelf(self.storage, self.bodies, self._chance, CacheOutcomes(self.cells, self.unstored))
         self.drawn = 0
         [(_, destination)] = self.world.routed
         wall: Callable[[], float] = lambda: WALL + self.world.now - 1000.0  # noqa: E731
@@ -153,7 +153,15 @@ class Caching:
             allowance = Allowance(allowed, 0.5, self.world.clock, self.world.ledger, 0)
             self.compression = Compression(compress, {coding: maker(coding) for coding in compress.codings}, allowance)
         self.cache = Cache(
-            settings or model.Cache(), self.shelf, ("/", "app"), personal, wall, 2**30, destination, self.hand, self.compression
+            settings or model.CacheConfig(),
+            self.shelf,
+            ("/", "app"),
+            personal,
+            wall,
+            2**30,
+            destination,
+            self.hand,
+            self.compression,
         )
         destination.steps = (*(destination.steps or ()), self.cache)
 
@@ -164,7 +172,7 @@ class Caching:
 
     def served(self) -> int:
         """Bytes of bodies out of the cache."""
-        return self.cells[Outcome.SERVED_BYTES]
+        return self.cells[CacheOutcome.SERVED_BYTES]
 
     def _chance(self, size: int) -> bytes:
         self.drawn += 1

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from lbproxy.cache.watch import Held
+from lbproxy.cache.watch import HeldEntry
 from lbproxy.http.heads import ResponseHeads
 from lbproxy.proxy.caching.at_hand import AtHand, fork_at_hand
 from tests.unit.http.heads import values
 
-HELD = Held(0, 0, 0, 0, 0, 0, 0, 0)
+HELD = HeldEntry(0, 0, 0, 0, 0, 0, 0, 0)
 RAW = b"HTTP/1.1 200 OK\r\nETag: 1\r\nContent-Length: 4\r\n\r\n"
 
 

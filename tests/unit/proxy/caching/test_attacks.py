@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lbproxy.config.model import Compress
+from lbproxy.config.model import CompressConfig
 from lbproxy.http.h1.response import parse_response
 from lbproxy.http.message import ResponseHead
 from lbproxy.http.trailers import Trailers
@@ -81,9 +81,9 @@ class _Replacing(Step):
         return _Replaced()
 
 
-@pytest.mark.parametrize("compress", [None, Compress()])
+@pytest.mark.parametrize("compress", [None, CompressConfig()])
 @pytest.mark.parametrize("size", [2000, 100_000])
-def test_what_a_step_has_put_in_the_place_of_an_answer(size: int, compress: Compress | None) -> None:
+def test_what_a_step_has_put_in_the_place_of_an_answer(size: int, compress: CompressConfig | None) -> None:
     """It is not stored, least of all under the head of what it stands for."""
     caching = Caching(compress=compress)
     [(_, destination)] = caching.world.routed

@@ -12,7 +12,7 @@ import pytest
 from lbproxy.balance.ledger import Scalar
 from lbproxy.cache.keeper import Keeper
 from lbproxy.cache.purges import Purge
-from lbproxy.config.model import Cache, Compress
+from lbproxy.config.model import CacheConfig, CompressConfig
 from tests.unit.http.heads import values
 from tests.unit.proxy.caching.stores import FRESH, Caching, fill, status, taken
 from tests.unit.proxy.fake_stream import EOF, FakeStream
@@ -29,7 +29,7 @@ READERS: dict[bytes, Callable[[bytes], bytes]] = {
 CSS = "Content-Type: text/css"
 BODY = b"body { color: red }\n" * 500
 HIT = "lbproxy; hit; ttl=60"
-ALL = Compress(("br", "zstd", "gzip"))
+ALL = CompressConfig(("br", "zstd", "gzip"))
 
 
 def accepts(said: str) -> str:
@@ -177,7 +177,7 @@ def test_what_is_stale_is_asked_about_by_both_of_its_names() -> None:
 def test_in_the_background() -> None:
     """What is asked for anew while the stale one is given out is compressed likewise; what can no longer be is not kept."""
     for answer, after in ((css(FRESH, body=BODY[::-1]), BODY[::-1]), (ok(b"short", FRESH, CSS), None)):
-        caching = Caching(Cache(stale_while_revalidate=60.0), compress=ALL)
+        caching = Caching(CacheConfig(stale_while_revalidate=60.0), compress=ALL)
         filled(caching, css(FRESH), accepts("br"))
         caching.world.pass_time(61)
         client = caching.world.connect()

@@ -71,7 +71,7 @@ def test_a_304_that_takes_it_back() -> None:
 @pytest.mark.parametrize("how", ["status", "refused", "closed"])
 def test_stale_if_error(how: str) -> None:
     """For a while what is stored is better than an error."""
-    caching = Caching(model.Cache(stale_if_error=100))
+    caching = Caching(model.CacheConfig(stale_if_error=100))
     world = caching.world
     fill(caching, ok(b"x", FRESH))
     world.pass_time(70)
@@ -99,7 +99,7 @@ def test_stale_if_error(how: str) -> None:
 
 def test_too_old_for_an_error() -> None:
     """Behind that the error is the answer."""
-    caching = Caching(model.Cache(stale_if_error=100))
+    caching = Caching(model.CacheConfig(stale_if_error=100))
     world = caching.world
     fill(caching, ok(b"x", FRESH))
     world.pass_time(161)

@@ -148,7 +148,7 @@ def test_a_body_of_unknown_length_that_breaks_off(how: str, size: int) -> None:
 
 def test_what_becomes_too_long_to_be_stored() -> None:
     """Whoever has its beginning gets all of it, as long as it can be held; whoever comes then asks for himself."""
-    caching = Caching(model.Cache(max_body=1000))
+    caching = Caching(model.CacheConfig(max_body=1000))
     world = caching.world
     clients = herd(caching)
     leader = world.upstream

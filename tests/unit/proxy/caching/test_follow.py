@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lbproxy.cache.interface import Ticket
+from lbproxy.cache.interface import FillTicket
 from lbproxy.cache.keeper import Keeper
 from lbproxy.cache.purges import Purge
 from lbproxy.proxy.caching.fill import Opened
@@ -255,6 +255,6 @@ def test_nobody_follows_for_nobody() -> None:
 def test_meta_of_feeds() -> None:
     """All that the others have to know, and nothing is read that is not that."""
     for names, tags in (((), ()), ((b"a", b"accept"), (b"red", b"x,y"))):
-        opened = Opened(names, b"v" * 16, True, b"HTTP/1.1 200 OK\r\nX: 1", 12.5, Ticket(b"d" * 16, 3, 2**63), tags)
+        opened = Opened(names, b"v" * 16, True, b"HTTP/1.1 200 OK\r\nX: 1", 12.5, FillTicket(b"d" * 16, 3, 2**63), tags)
         assert read(written(opened)) == opened
     assert read(b"short") is None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lbproxy.cache.interface import IN_MEMORY, Entry
+from lbproxy.cache.interface import IN_MEMORY, StoredEntry
 from lbproxy.http.caching.stored import Fork, StoredAnswer, read
 from lbproxy.proxy.caching.at_hand import MOST_BODY
 from lbproxy.proxy.caching.hand import answer_at_hand, fork_of
@@ -10,7 +10,7 @@ from tests.unit.proxy.caching.stores import FRESH, Caching, fill
 from tests.unit.proxy.world import get, ok
 
 
-def stored(caching: Caching) -> tuple[bytes, Entry, StoredAnswer]:
+def stored(caching: Caching) -> tuple[bytes, StoredEntry, StoredAnswer]:
     """The only answer."""
     [(digest, entry, answer)] = [
         (digest, entry, answer)

@@ -6,7 +6,7 @@ import pytest
 
 from lbproxy.config import model
 from lbproxy.observe.cache_names import CACHE_EVENTS, CACHE_RESULTS, CACHE_UNSTORED
-from lbproxy.proxy.caching.outcomes import BY_REASON, WORDS, Outcome
+from lbproxy.proxy.caching.outcomes import BY_REASON, WORDS, CacheOutcome
 from tests.unit.proxy.caching.stores import FRESH, Caching, fill, gone, herd, status, taken
 from tests.unit.proxy.fake_stream import EOF
 from tests.unit.proxy.world import get, ok
@@ -14,14 +14,14 @@ from tests.unit.proxy.world import get, ok
 
 def test_names_stand_in_the_order_of_their_cells() -> None:
     """Those who read the ledger have no other way to know."""
-    assert tuple(one.name.lower() for one in Outcome) == (*CACHE_RESULTS, *CACHE_EVENTS)
+    assert tuple(one.name.lower() for one in CacheOutcome) == (*CACHE_RESULTS, *CACHE_EVENTS)
     assert len(WORDS) == len(CACHE_RESULTS)
     assert {CACHE_RESULTS[one] for one in BY_REASON.values()} <= set(CACHE_RESULTS)
 
 
 def test_each_request_is_counted_once() -> None:
     """By what it got; bytes are those that clients got out of the cache, and no others."""
-    caching = Caching(model.Cache(methods=("GET",), respect_client=True))
+    caching = Caching(model.CacheConfig(methods=("GET",), respect_client=True))
     world = caching.world
     fill(caching, ok(b"12345", "Cache-Control: max-age=60, stale-if-error=600", 'ETag: "e"'))
     client = world.connect()
@@ -63,7 +63,7 @@ def test_those_who_wait() -> None:
     clients = herd(caching, 3, "/b")
     caching.world.upstream.feed(ok(b"x", "Cache-Control: private"))
     caching.world.settle()
-    assert caching.cells[Outcome.WAITED_IN_VAIN] == 2
+    assert caching.cells[CacheOutcome.WAITED_IN_VAIN] == 2
     for upstream in caching.world.upstreams:
         if b"GET /b" in upstream.take():
             upstream.feed(ok(b"x", "Cache-Control: private"))

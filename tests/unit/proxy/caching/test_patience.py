@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lbproxy.cache.interface import Put
-from lbproxy.proxy.caching.patience import MOST_WAITING, PAUSES, Waiting
+from lbproxy.proxy.caching.patience import MOST_WAITING, PAUSES, PendingStores
 from tests.unit.proxy.caching.stores import FRESH, Caching, answered, fill, gone, herd, status, taken
 from tests.unit.proxy.fake_stream import EOF
 from tests.unit.proxy.world import get, ok
@@ -94,7 +94,7 @@ def test_a_writer_that_is_stopped() -> None:
 def test_many_wait_for_it_and_no_more() -> None:
     """What a worker holds for that is bounded."""
     world, number = Caching().world, MOST_WAITING + 10
-    waiting, became = Waiting(), [0] * number
+    waiting, became = PendingStores(), [0] * number
     for each in range(number):
 
         def over(_: Put, each: int = each) -> None:

@@ -39,7 +39,7 @@ def test_stale_while_revalidate(answer: bytes) -> None:
 
 def test_large_bodies() -> None:
     """They go into a file as they come, and none is left behind of one that breaks off or becomes too large."""
-    caching = Caching(model.Cache(max_body=200_000))
+    caching = Caching(model.CacheConfig(max_body=200_000))
     world = caching.world
     stale = "Cache-Control: max-age=60, stale-while-revalidate=6000"
     fill(caching, ok(b"o" * 100_000, stale))

@@ -78,7 +78,7 @@ STEPS = st.one_of(
 )
 def test_anything(steps: list[tuple[str, object]], whole: bool) -> None:
     """As the title says. `whole`: the client goes away at the end; else it is only silent."""
-    world = World(backends=2, timeouts=model.Timeouts(write_stall=5.0))
+    world = World(backends=2, timeouts=model.TimeoutsConfig(write_stall=5.0))
     client = H2Client(world)
     for what, how in steps:
         if client.stream.end:

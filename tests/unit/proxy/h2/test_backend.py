@@ -104,7 +104,7 @@ def test_a_backend_that_cannot_be_spoken_to(said: bytes, reason: str) -> None:
     server(world, 1).answer(1)
     assert client.take().endswith(b"ok")
     assert world.count(PerSlot.FAILURES, 0) == 1
-    other = h2_world(backends=1, pool=model.Pool("app", (), protocol="h2", retries=0))
+    other = h2_world(backends=1, pool=model.PoolConfig("app", (), protocol="h2", retries=0))
     client = other.connect()
     client.feed(get())
     other.upstream.feed(said)
@@ -114,7 +114,7 @@ def test_a_backend_that_cannot_be_spoken_to(said: bytes, reason: str) -> None:
 
 def test_a_backend_that_does_not_greet() -> None:
     """`connect` limits that, too."""
-    world = h2_world(timeouts=model.Timeouts(connect=2.0), pool=model.Pool("app", (), protocol="h2", retries=0))
+    world = h2_world(timeouts=model.TimeoutsConfig(connect=2.0), pool=model.PoolConfig("app", (), protocol="h2", retries=0))
     client = world.connect()
     client.feed(get())
     world.pass_time(3.0)
@@ -126,8 +126,8 @@ def test_a_backend_that_does_not_greet() -> None:
 
 def test_no_more_are_idle_than_may_be() -> None:
     """connections.idle, per worker and backend."""
-    settings = model.Connections(idle=1)
-    world = h2_world(pool=model.Pool("app", (), protocol="h2", connections=settings))
+    settings = model.ConnectionsConfig(idle=1)
+    world = h2_world(pool=model.PoolConfig("app", (), protocol="h2", connections=settings))
     clients = [world.connect() for _ in range(2)]
     clients[0].feed(get())
     first = server(world, settings=wire.settings((3, 1)))
@@ -142,8 +142,8 @@ def test_no_more_are_idle_than_may_be() -> None:
 
 def test_of_several_the_first_with_room_is_taken() -> None:
     """So that the others fall idle, and go."""
-    settings = model.Connections(idle_timeout=5.0)
-    world = h2_world(pool=model.Pool("app", (), protocol="h2", connections=settings))
+    settings = model.ConnectionsConfig(idle_timeout=5.0)
+    world = h2_world(pool=model.PoolConfig("app", (), protocol="h2", connections=settings))
     client = H2Client(world)
     client.say(wire.headers(1))
     first = server(world, settings=wire.settings((3, 1)))

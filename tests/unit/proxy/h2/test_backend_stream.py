@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lbproxy.errors import ConnectionLost, UpstreamError
-from lbproxy.http.h2.engine import Engine
+from lbproxy.http.h2.engine import H2Engine
 from lbproxy.http.h2.vocabulary import Fields
 from lbproxy.proxy.h2.backend_stream import HEADS, HEADS_SIZE, BackendStream, Lender
 from lbproxy.proxy.h2.stream import H2Stream
@@ -23,7 +23,7 @@ class Connection(Lender):
     def __init__(self) -> None:
         self.carries_websockets = False
         self.service = World().service
-        self.engine = Engine(Heard(), server=False)
+        self.engine = H2Engine(Heard(), server=False)
         self.told: list[str] = []
 
     def flush(self) -> None:

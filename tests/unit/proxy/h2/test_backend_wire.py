@@ -57,7 +57,7 @@ def test_a_client_that_leaves_in_the_middle_of_a_write() -> None:
 
 def test_a_backend_that_takes_nothing() -> None:
     """After write_stall everybody who waits gets a 504; the connection is gone."""
-    world = h2_world(timeouts=model.Timeouts(write_stall=3.0))
+    world = h2_world(timeouts=model.TimeoutsConfig(write_stall=3.0))
     client = world.connect()
     client.feed(post(b"", length=1_000_000))
     server(world).say(wire.window(0, 1 << 20) + wire.window(1, 1 << 20))

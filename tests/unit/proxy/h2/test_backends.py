@@ -6,7 +6,7 @@ import pytest
 
 from lbproxy.balance.ledger import PerSlot
 from lbproxy.config import model
-from lbproxy.http.h2.vocabulary import Code
+from lbproxy.http.h2.vocabulary import H2Code
 from lbproxy.proxy.h2.backend import REMEMBERED
 from lbproxy.proxy.h2.backends import wants_http_2
 from tests.support import h2_frames as wire
@@ -14,17 +14,17 @@ from tests.unit.proxy.h2.test_h2_upstream import WEBSOCKET
 from tests.unit.proxy.h2_server import h2_world, server
 from tests.unit.proxy.world import World, get, ok
 
-AUTO = model.Pool("app", (), tls=model.PoolTls(), protocol="auto")
-TLS = model.Pool("app", (), tls=model.PoolTls(), protocol="h2")
+AUTO = model.PoolConfig("app", (), tls=model.PoolTlsConfig(), protocol="auto")
+TLS = model.PoolConfig("app", (), tls=model.PoolTlsConfig(), protocol="h2")
 
 
 @pytest.mark.parametrize(("protocol", "tls", "expected"), [
-    ("http/1.1", None, False), ("http/1.1", model.PoolTls(), False), ("h2", None, True), ("h2", model.PoolTls(), True),
-    ("auto", None, False), ("auto", model.PoolTls(), True),
+    ("http/1.1", None, False), ("http/1.1", model.PoolTlsConfig(), False), ("h2", None, True), ("h2", model.PoolTlsConfig(), True),
+    ("auto", None, False), ("auto", model.PoolTlsConfig(), True),
 ])  # fmt: skip
-def test_wants_http_2(protocol: str, tls: model.PoolTls | None, expected: bool) -> None:
+def test_wants_http_2(protocol: str, tls: model.PoolTlsConfig | None, expected: bool) -> None:
     """Where there is nothing to choose by, "auto" is HTTP/1.1."""
-    assert wants_http_2(model.Pool("app", (), tls=tls, protocol=protocol)) is expected
+    assert wants_http_2(model.PoolConfig("app", (), tls=tls, protocol=protocol)) is expected
 
 
 def test_over_tls() -> None:
@@ -127,7 +127,7 @@ def test_a_backend_that_requires_http_1_gets_it(by: str) -> None:
     client.feed(b"POST /form HTTP/1.1\r\nHost: example.com\r\nContent-Length: 4\r\n\r\nbody")
     backend = server(world)
     assert len(backend.requests()) == 1
-    backend.say(wire.reset(1, Code.HTTP_1_1_REQUIRED) if by == "reset" else wire.goaway(0, Code.HTTP_1_1_REQUIRED))
+    backend.say(wire.reset(1, H2Code.HTTP_1_1_REQUIRED) if by == "reset" else wire.goaway(0, H2Code.HTTP_1_1_REQUIRED))
     assert world.upstream.agreed == "http/1.1"
     sent = world.upstream.take()
     assert sent.startswith(b"POST /form HTTP/1.1\r\n")
@@ -154,7 +154,7 @@ def test_a_backend_that_requires_what_its_pool_forbids() -> None:
     client.feed(get())
     backend = server(world)
     backend.requests()
-    backend.say(wire.reset(1, Code.HTTP_1_1_REQUIRED))
+    backend.say(wire.reset(1, H2Code.HTTP_1_1_REQUIRED))
     assert client.take().startswith(b"HTTP/1.1 502 ")
     assert world.outcomes() == [(502, "h2_http_1_required")]
     assert len(world.upstreams) == 1
@@ -233,7 +233,7 @@ def test_a_stream_given_up_by_its_client_is_not_the_next_ones() -> None:
     client.feed(get())
     backend = server(world)
     client.feed(b"")
-    assert backend.resets() == [(1, Code.CANCEL)]
+    assert backend.resets() == [(1, H2Code.CANCEL)]
     other = world.connect()
     other.feed(get())
     backend.answer(1, b"late")

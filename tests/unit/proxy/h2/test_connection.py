@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lbproxy.http.h2.vocabulary import Code
+from lbproxy.http.h2.vocabulary import H2Code
 from lbproxy.proxy.h2.stream import SWEEP
 from lbproxy.proxy.tunnel import HALF_CLOSED
 from tests.support import h2_frames as wire
@@ -246,7 +246,7 @@ def test_a_backend_that_fails_in_the_middle_breaks_its_stream_alone() -> None:
     client.ask()
     world.upstream.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc", EOF)
     frames = client.heard()
-    assert resets(frames) == [(1, Code.INTERNAL_ERROR)]
+    assert resets(frames) == [(1, H2Code.INTERNAL_ERROR)]
     assert not any(each.kind == DATA and each.flags & 1 for each in frames)
     client.ask(3)
     world.upstream.feed(ok())
@@ -312,8 +312,8 @@ def test_a_login_of_the_connection_is_sent_to_http11() -> None:
     client = H2Client(world)
     client.ask()
     world.upstream.feed(ok(b"", "WWW-Authenticate: NTLM", status="401 Unauthorized"))
-    assert resets(client.heard()) == [(1, Code.HTTP_1_1_REQUIRED)]
-    assert resets(client.ask(3, (*GET, (b"authorization", b"Negotiate abc")))) == [(3, Code.HTTP_1_1_REQUIRED)]
+    assert resets(client.heard()) == [(1, H2Code.HTTP_1_1_REQUIRED)]
+    assert resets(client.ask(3, (*GET, (b"authorization", b"Negotiate abc")))) == [(3, H2Code.HTTP_1_1_REQUIRED)]
     world.at_rest()
 
 
@@ -355,7 +355,7 @@ def test_a_fault_of_ours_is_the_streams_alone() -> None:
 
     client.connection.key = fails
     asked = ((b":method", b"CONNECT"), (b":protocol", b"websocket"), *GET[1:])
-    assert resets(client.say(headers(1, asked, end=False))) == [(1, Code.INTERNAL_ERROR)]
+    assert resets(client.say(headers(1, asked, end=False))) == [(1, H2Code.INTERNAL_ERROR)]
     assert [str(fault) for fault in world.faults] == ["made by the test"]
     world.faults.clear()
     world.at_rest()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from lbproxy.config import model
-from lbproxy.http.h2.vocabulary import Code, Failure
+from lbproxy.http.h2.vocabulary import Failure, H2Code
 from tests.support import h2_frames as wire
 from tests.support.h2_frames import GET, POST, data, headers, ping, reset, settings, window
 from tests.support.h2_peer import Heads
@@ -31,8 +31,8 @@ def test_rapid_reset_ends_in_goaway() -> None:
     world = World(backends=1)
     client = H2Client(world)
     frames = client.say(b"".join(headers(stream) + reset(stream) for stream in range(1, 1001, 2)))
-    assert [code for _, code in ends(frames)] == [Code.ENHANCE_YOUR_CALM]
-    assert client.floods == [Failure(Code.ENHANCE_YOUR_CALM, "h2_resets")]
+    assert [code for _, code in ends(frames)] == [H2Code.ENHANCE_YOUR_CALM]
+    assert client.floods == [Failure(H2Code.ENHANCE_YOUR_CALM, "h2_resets")]
     assert client.stream.end == "finish"
     assert world.upstreams == []
     world.at_rest()
@@ -59,7 +59,7 @@ def test_resets_that_a_client_makes_us_send_are_its_own(fault: Callable[[int], b
         begun += 1
         client.say(fault(2 * begun - 1))
         assert begun <= 301
-    assert client.floods == [Failure(Code.ENHANCE_YOUR_CALM, "h2_resets")]
+    assert client.floods == [Failure(H2Code.ENHANCE_YOUR_CALM, "h2_resets")]
     assert len(world.upstreams) == begun
     assert {upstream.end for upstream in world.upstreams} == {"abort"}
     world.at_rest()
@@ -149,7 +149,7 @@ def test_a_client_whose_window_is_shut_holds_up_its_backend_and_nobody_else() ->
 
 def test_a_stream_that_takes_nothing_is_cut_after_a_while() -> None:
     """With a code and a name; the connection goes on."""
-    world = World(backends=1, timeouts=model.Timeouts(write_stall=5.0))
+    world = World(backends=1, timeouts=model.TimeoutsConfig(write_stall=5.0))
     client = H2Client(world, settings=settings((4, 100)))
     client.ask(1)
     world.upstream.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 10000000\r\n\r\n" + b"x" * 65536)
@@ -168,7 +168,7 @@ def test_a_stream_that_takes_nothing_is_cut_after_a_while() -> None:
 
 def test_a_whole_answer_that_nobody_takes_is_not_held_for_ever() -> None:
     """The backend is free at once; the client has its time."""
-    world = World(backends=1, timeouts=model.Timeouts(write_stall=5.0))
+    world = World(backends=1, timeouts=model.TimeoutsConfig(write_stall=5.0))
     client = H2Client(world, settings=settings((4, 1)))
     client.ask(1)
     world.upstream.feed(ok(b"hello"))

@@ -6,7 +6,7 @@ import pytest
 
 from lbproxy.balance.ledger import PerSlot
 from lbproxy.config import model
-from lbproxy.http.h2.vocabulary import Code
+from lbproxy.http.h2.vocabulary import H2Code
 from lbproxy.http.h2.windows import STREAM
 from tests.support import h2_frames as wire
 from tests.support.h2_frames import DATA, HEADERS
@@ -149,7 +149,7 @@ def test_an_upload_follows_the_windows() -> None:
 
 def test_a_backend_that_takes_nothing_of_an_upload() -> None:
     """After `write_stall` its answer is waited for, as long as one may take; the connection lives."""
-    world = h2_world(timeouts=model.Timeouts(write_stall=3.0, response_head=4.0))
+    world = h2_world(timeouts=model.TimeoutsConfig(write_stall=3.0, response_head=4.0))
     client = world.connect()
     client.feed(post(b"", length=1_000_000))
     backend = server(world)
@@ -157,7 +157,7 @@ def test_a_backend_that_takes_nothing_of_an_upload() -> None:
         client.feed(b"x" * 65536)
     world.pass_time(8.0)
     assert world.outcomes() == [(504, "response_timeout")]
-    assert backend.resets() == [(1, Code.CANCEL)]
+    assert backend.resets() == [(1, H2Code.CANCEL)]
     client.feed(EOF)
     other = world.connect()
     other.feed(get())
@@ -189,7 +189,7 @@ def test_a_slow_client_stops_its_own_stream_alone() -> None:
     backend.answer(3)
     assert quick.take().endswith(b"ok")
     slow.feed(EOF)
-    assert (1, Code.CANCEL) in backend.resets()
+    assert (1, H2Code.CANCEL) in backend.resets()
     world.at_rest()
 
 
@@ -224,7 +224,7 @@ def test_a_204_that_does_not_end() -> None:
     backend = server(world)
     backend.say(wire.headers(1, ((b":status", b"204"),), False))
     assert client.take().startswith(b"HTTP/1.1 204")
-    assert backend.resets() == [(1, Code.CANCEL)]
+    assert backend.resets() == [(1, H2Code.CANCEL)]
     world.at_rest()
 
 
@@ -283,7 +283,7 @@ def test_a_client_that_leaves() -> None:
     client.feed(get())
     backend = server(world)
     client.feed(EOF)
-    assert backend.resets() == [(1, Code.CANCEL)]
+    assert backend.resets() == [(1, H2Code.CANCEL)]
     assert world.outcomes() == [(499, "client_closed")]
     other = world.connect()
     other.feed(get())
@@ -330,7 +330,7 @@ def test_a_length_that_disagrees_behind_the_head() -> None:
 
 def test_response_head_and_body_idle() -> None:
     """The limits of an exchange hold for a stream; the connection outlives it."""
-    world = h2_world(timeouts=model.Timeouts(response_head=3.0, body_idle=2.0))
+    world = h2_world(timeouts=model.TimeoutsConfig(response_head=3.0, body_idle=2.0))
     client = world.connect()
     client.feed(get())
     backend = server(world)
@@ -342,7 +342,7 @@ def test_response_head_and_body_idle() -> None:
     world.pass_time(2.5)
     assert other.end == "abort"
     assert world.outcomes() == [(504, "response_timeout"), (200, "response_body_timeout")]
-    assert backend.resets() == [(1, Code.CANCEL), (3, Code.CANCEL)]
+    assert backend.resets() == [(1, H2Code.CANCEL), (3, H2Code.CANCEL)]
     assert world.dials == [9000]
     world.at_rest()
 

@@ -5,22 +5,22 @@ from __future__ import annotations
 import pytest
 
 from lbproxy.errors import RefusedAnswer, Unprocessed
-from lbproxy.http.h2.vocabulary import Code, Failure
+from lbproxy.http.h2.vocabulary import Failure, H2Code
 from lbproxy.proxy.h2.losses import of_connection, of_stream
 
-FLOOD = Failure(Code.ENHANCE_YOUR_CALM, "h2_pings")
+FLOOD = Failure(H2Code.ENHANCE_YOUR_CALM, "h2_pings")
 
 
 @pytest.mark.parametrize(("code", "by_backend", "reason", "kind"), [
-    (Code.REFUSED_STREAM, True, "h2_refused_stream", "connect"),
-    (Code.INTERNAL_ERROR, True, "h2_reset", "closed"),
-    (Code.NO_ERROR, True, "h2_reset", "closed"),
-    (Code.PROTOCOL_ERROR, False, "response_malformed", "refused"),
+    (H2Code.REFUSED_STREAM, True, "h2_refused_stream", "connect"),
+    (H2Code.INTERNAL_ERROR, True, "h2_reset", "closed"),
+    (H2Code.NO_ERROR, True, "h2_reset", "closed"),
+    (H2Code.PROTOCOL_ERROR, False, "response_malformed", "refused"),
 ])  # fmt: skip
 def test_streams(code: int, by_backend: bool, reason: str, kind: str) -> None:
     """Only what was refused is proved to be untouched."""
     lost = of_stream(code, by_backend=by_backend, either=False)
-    assert (lost.reason, lost.kind, isinstance(lost, Unprocessed)) == (reason, kind, code == Code.REFUSED_STREAM)
+    assert (lost.reason, lost.kind, isinstance(lost, Unprocessed)) == (reason, kind, code == H2Code.REFUSED_STREAM)
 
 
 @pytest.mark.parametrize(("how", "failure", "goaway", "ready", "reason", "kind"), [

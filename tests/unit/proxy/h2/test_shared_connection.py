@@ -6,7 +6,7 @@ import pytest
 
 from lbproxy.balance.ledger import PerSlot
 from lbproxy.config import model
-from lbproxy.http.h2.vocabulary import Code
+from lbproxy.http.h2.vocabulary import H2Code
 from lbproxy.proxy.h2.pulse import PATIENCE, RARELY, SILENCE
 from lbproxy.proxy.h2.shared_connection import UNASKED
 from tests.support import h2_frames as wire
@@ -91,7 +91,7 @@ def test_a_goodbye_with_an_error() -> None:
     looked_at.feed(post(b""))
     backend = server(world)
     not_looked_at.feed(post(b""))
-    backend.say(wire.goaway(1, Code.ENHANCE_YOUR_CALM) + b"")
+    backend.say(wire.goaway(1, H2Code.ENHANCE_YOUR_CALM) + b"")
     backend.say(EOF)
     assert looked_at.take().startswith(b"HTTP/1.1 502 ")
     assert ("502", "h2_goaway") in [(str(status), reason) for status, reason in world.outcomes()]
@@ -103,7 +103,7 @@ def test_a_goodbye_with_an_error_to_a_connection_that_has_served() -> None:
     served_once(world)
     client = world.connect()
     client.feed(get())
-    world.upstream.feed(wire.goaway(3, Code.PROTOCOL_ERROR))
+    world.upstream.feed(wire.goaway(3, H2Code.PROTOCOL_ERROR))
     world.upstream.feed(EOF)
     assert world.dials == [9000, 9000]
     server(world).answer(1)
@@ -120,7 +120,7 @@ def test_a_refused_stream_goes_elsewhere() -> None:
     world = h2_world(backends=2)
     client = world.connect()
     client.feed(post(b"body"))
-    server(world, 0).say(wire.reset(1, Code.REFUSED_STREAM))
+    server(world, 0).say(wire.reset(1, H2Code.REFUSED_STREAM))
     assert world.dials == [9000, 9001]
     other = server(world, 1)
     assert other.body(1) == b"body"
@@ -141,7 +141,7 @@ def test_a_refused_stream_whose_body_is_gone() -> None:
     for _ in range(4):
         client.feed(b"x" * 65536)
         backend.say(wire.window(0, 65536) + wire.window(1, 65536))
-    backend.say(wire.reset(1, Code.REFUSED_STREAM))
+    backend.say(wire.reset(1, H2Code.REFUSED_STREAM))
     assert client.take().startswith(b"HTTP/1.1 502 ")
     assert world.outcomes() == [(502, "h2_refused_stream")]
     assert world.dials == [9000]
@@ -153,7 +153,7 @@ def test_a_reset_is_no_proof(method: str, dials: list[int]) -> None:
     world = h2_world(backends=2)
     client = world.connect()
     client.feed(get("/", "Content-Length: 0", method=method))
-    server(world, 0).say(wire.reset(1, Code.INTERNAL_ERROR))
+    server(world, 0).say(wire.reset(1, H2Code.INTERNAL_ERROR))
     assert world.dials == dials
     if method == "GET":
         server(world, 1).answer(1)
@@ -171,7 +171,7 @@ def test_a_reset_in_the_middle_of_an_answer() -> None:
     client.feed(get())
     backend = server(world)
     other.feed(get())
-    backend.say(wire.headers(1, NO_LENGTH, False) + wire.data(1, b"part") + wire.reset(1, Code.INTERNAL_ERROR))
+    backend.say(wire.headers(1, NO_LENGTH, False) + wire.data(1, b"part") + wire.reset(1, H2Code.INTERNAL_ERROR))
     assert b"part" in client.take()
     assert client.end == "abort"
     backend.answer(3)
@@ -222,11 +222,11 @@ def test_everybody_is_told_of_the_end() -> None:
 
 
 @pytest.mark.parametrize("pieces", [[b"ok"], [b"o", b"k"], [b"", b"ok"]])
-@pytest.mark.parametrize("end", [EOF, LOST, wire.reset(1, Code.CANCEL)])
+@pytest.mark.parametrize("end", [EOF, LOST, wire.reset(1, H2Code.CANCEL)])
 @pytest.mark.parametrize("buffered", [0, 1000])
 def test_an_answer_that_only_lacks_its_end(pieces: list[bytes], end: bytes | Exception, buffered: int) -> None:
     """A client of HTTP/1 that was told its length has all of it, and may have sent the next request already: that is served."""
-    world = h2_world(pool=model.Pool("app", (), protocol="h2", buffer_responses=buffered), scratch=FakeScratch())
+    world = h2_world(pool=model.PoolConfig("app", (), protocol="h2", buffer_responses=buffered), scratch=FakeScratch())
     client = world.connect()
     client.feed(get())
     backend = server(world)
@@ -302,7 +302,7 @@ def test_a_dead_backend_is_noticed() -> None:
 
 def test_a_slow_backend_is_not_asked_often() -> None:
     """More than two PINGs in five minutes of silence are an attack to servers of gRPC."""
-    world = h2_world(timeouts=model.Timeouts(response_head=1000.0))
+    world = h2_world(timeouts=model.TimeoutsConfig(response_head=1000.0))
     client = world.connect()
     client.feed(get())
     backend = server(world)
@@ -376,7 +376,7 @@ def test_endless_interim_answers_nobody_can_pass_on() -> None:
     client.feed(get())
     backend = server(world)
     backend.say(wire.headers(1, ((b":status", b"103"), (b"link", b"</a>")), False) * 1000)
-    assert (1, Code.ENHANCE_YOUR_CALM) in backend.resets()
+    assert (1, H2Code.ENHANCE_YOUR_CALM) in backend.resets()
     client.make_room(None)
     assert world.outcomes() == [(502, "response_endless_interim")]
     other = world.connect()
@@ -404,7 +404,7 @@ def test_bytes_that_nobody_asked_for() -> None:
 
 def test_idle_timeout() -> None:
     """It says goodbye and closes."""
-    pool = model.Pool("app", (), protocol="h2", connections=model.Connections(idle_timeout=7.0))
+    pool = model.PoolConfig("app", (), protocol="h2", connections=model.ConnectionsConfig(idle_timeout=7.0))
     world = h2_world(pool=pool)
     served_once(world)
     world.pass_time(6.5)
@@ -417,7 +417,7 @@ def test_idle_timeout() -> None:
 
 def test_max_age() -> None:
     """After so long no request begins on it, and it ends with the last."""
-    pool = model.Pool("app", (), protocol="h2", connections=model.Connections(max_age=5.0))
+    pool = model.PoolConfig("app", (), protocol="h2", connections=model.ConnectionsConfig(max_age=5.0))
     world = h2_world(pool=pool)
     client, other = world.connect(), world.connect()
     client.feed(get())
@@ -432,10 +432,10 @@ def test_max_age() -> None:
     assert world.outcomes() == [(200, ""), (200, "")]
 
 
-@pytest.mark.parametrize("settings", [model.Connections(max_requests=1), model.Connections(idle=0)])
-def test_one_request_each(settings: model.Connections) -> None:
+@pytest.mark.parametrize("settings", [model.ConnectionsConfig(max_requests=1), model.ConnectionsConfig(idle=0)])
+def test_one_request_each(settings: model.ConnectionsConfig) -> None:
     """max_requests and idle = 0 mean what they say."""
-    world = h2_world(pool=model.Pool("app", (), protocol="h2", connections=settings))
+    world = h2_world(pool=model.PoolConfig("app", (), protocol="h2", connections=settings))
     for number in range(3):
         served_once(world)
         assert world.upstreams[number].end == "close"

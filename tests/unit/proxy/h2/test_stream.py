@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from lbproxy.errors import ConnectionLost
-from lbproxy.http.h2.engine import Engine
+from lbproxy.http.h2.engine import H2Engine
 from lbproxy.proxy.h2.stream import Carrier, H2Stream
 
 
-class NotedEngine(Engine):
+class NotedEngine(H2Engine):
     """An engine that does nothing."""
 
     def __init__(self, done: list[tuple[Any, ...]]) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from lbproxy.balance.ledger import PerSlot
 from lbproxy.config import model
-from lbproxy.http.h2.vocabulary import Code
+from lbproxy.http.h2.vocabulary import H2Code
 from tests.support import h2_frames as wire
 from tests.support.h2_peer import Heads
 from tests.unit.proxy.h2_client import H2Client
@@ -18,7 +18,7 @@ from tests.unit.proxy.world import EOF, World, get, ok
 CALL = (*wire.POST, (b"content-type", b"application/grpc"), (b"te", b"trailers"))
 ANSWER = (*NO_LENGTH, (b"content-type", b"application/grpc"))
 MESSAGE = b"\0\0\0\0\2hi"
-TLS = model.PoolTls()
+TLS = model.PoolTlsConfig()
 
 
 class Talk:
@@ -64,7 +64,7 @@ def others_go_on(world: World, client: Talk, backend: H2Server, stream: int) -> 
     assert client.body(stream) == b"ok"
 
 
-@pytest.mark.parametrize("code", [Code.CANCEL, Code.INTERNAL_ERROR, Code.NO_ERROR])
+@pytest.mark.parametrize("code", [H2Code.CANCEL, H2Code.INTERNAL_ERROR, H2Code.NO_ERROR])
 @pytest.mark.parametrize("blocked", [False, True], ids=["waits for its client", "waits for its backend"])
 def test_a_reset_in_the_middle_of_an_upload(code: int, blocked: bool) -> None:
     """The client hears of it at once, wherever the upload stands; what it sends still is dropped, and its windows open again."""
@@ -91,13 +91,13 @@ def test_a_reset_in_the_middle_of_a_call() -> None:
     client = Talk(world)
     client.call(1)
     backend = server(world)
-    backend.say(wire.reset(1, Code.INTERNAL_ERROR))
+    backend.say(wire.reset(1, H2Code.INTERNAL_ERROR))
     told = client.fields(1)
     assert (told[b":status"], told[b"grpc-status"], told[b"grpc-message"]) == (b"200", b"14", b"lbproxy: h2_reset")
     client.call(3)
     backend.say(wire.headers(3, ANSWER, False) + wire.data(3, MESSAGE, False))
     client.say(wire.data(3, MESSAGE))
-    backend.say(wire.reset(3, Code.CANCEL))
+    backend.say(wire.reset(3, H2Code.CANCEL))
     told = client.fields(3)
     assert (told[b":status"], told[b"grpc-status"]) == (b"200", b"14")
     client.say(wire.reset(1) + wire.reset(3))
@@ -149,13 +149,13 @@ def test_a_call_that_a_drain_cuts() -> None:
     client.connection.cut()
     world.settle()
     assert [client.fields(stream)[b"grpc-status"] for stream in (1, 3)] == [b"14", b"14"]
-    assert sorted(backend.resets()) == [(1, Code.CANCEL), (3, Code.CANCEL)]
+    assert sorted(backend.resets()) == [(1, H2Code.CANCEL), (3, H2Code.CANCEL)]
     world.at_rest()
 
 
 def test_a_backend_that_changes_its_mind() -> None:
     """Under "auto" each new connection asks anew: from HTTP/2 to HTTP/1.1, with several who wait for it, and back."""
-    world = h2_world(pool=model.Pool("app", (), tls=TLS, protocol="auto"))
+    world = h2_world(pool=model.PoolConfig("app", (), tls=TLS, protocol="auto"))
     world.alpn = ["h2", "http/1.1"]
     clients = [world.connect() for _ in range(3)]
     clients[0].feed(get())

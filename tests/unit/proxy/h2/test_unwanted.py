@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lbproxy.config import model
-from lbproxy.http.h2.vocabulary import Code
+from lbproxy.http.h2.vocabulary import H2Code
 from lbproxy.proxy.h2.unwanted import QUIET, WHOLE
 from tests.support.h2_frames import DATA, GET, POST, WINDOW_UPDATE, Frame, data, headers, reset
 from tests.unit.proxy.h2_client import H2Client, body, ends, resets
@@ -53,9 +53,9 @@ def test_who_sends_no_more_is_asked_to_stop() -> None:
     refused(client, 3)
     assert resets(client.heard()) == []
     world.pass_time(QUIET / 2)
-    assert resets(client.heard()) == [(1, Code.NO_ERROR)]
+    assert resets(client.heard()) == [(1, H2Code.NO_ERROR)]
     world.pass_time(QUIET / 2)
-    assert resets(client.heard()) == [(3, Code.NO_ERROR)]
+    assert resets(client.heard()) == [(3, H2Code.NO_ERROR)]
     world.at_rest()
 
 
@@ -100,7 +100,7 @@ def test_a_drain_does_not_wait(before: bool) -> None:
         assert [frame.flags for frame in frames if frame.kind == DATA] == [1]
     else:
         frames = client.heard()
-    assert resets(frames) == [(1, Code.NO_ERROR)]
+    assert resets(frames) == [(1, H2Code.NO_ERROR)]
     world.pass_time(4.0)
     assert ends(client.heard())
     assert client.stream.end == "finish"
@@ -118,7 +118,7 @@ def test_the_end_of_the_connection_is_the_end_of_it() -> None:
 
 def test_a_body_that_is_too_large_behind_its_answer() -> None:
     """The backend answers and reads on, the limit is met: the answer stands, and the rest is thrown away."""
-    world = World(backends=1, limits=model.Limits(body=50_000))
+    world = World(backends=1, limits=model.LimitsConfig(body=50_000))
     client = H2Client(world)
     client.say(headers(1, POST, end=False) + data(1, b"x" * 1000))
     world.upstream.feed(ok())

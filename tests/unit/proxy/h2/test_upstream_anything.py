@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lbproxy.config import model
-from lbproxy.http.h2.engine import Engine
+from lbproxy.http.h2.engine import H2Engine
 from lbproxy.http.h2.vocabulary import Fields
 from lbproxy.http.h2.windows import CONNECTION, STREAM
 from tests.support import h2_frames as wire
@@ -31,7 +31,7 @@ class Site:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.engines: dict[FakeStream, tuple[Engine, Heard]] = {}
+        self.engines: dict[FakeStream, tuple[H2Engine, Heard]] = {}
         self.uploads: dict[tuple[int, int], bytes] = {}
         self.open: list[tuple[FakeStream, int]] = []
         self.eager = True
@@ -56,11 +56,11 @@ class Site:
                 busy = busy or bool(sent) or bool(out)
 
     @staticmethod
-    def _made() -> tuple[Engine, Heard]:
+    def _made() -> tuple[H2Engine, Heard]:
         heard = Heard()
-        return Engine(heard, server=True), heard
+        return H2Engine(heard, server=True), heard
 
-    def _hear(self, line: FakeStream, engine: Engine, heard: Heard) -> None:
+    def _hear(self, line: FakeStream, engine: H2Engine, heard: Heard) -> None:
         told, heard.told = heard.told, []
         for each in told:
             key = (id(line), each[1]) if len(each) > 1 else (0, 0)
@@ -75,7 +75,7 @@ class Site:
             elif each[0] == "closed":
                 self.open = [(other, number) for other, number in self.open if (other, number) != (line, each[1])]
 
-    def take(self, line: FakeStream, engine: Engine, number: int) -> None:
+    def take(self, line: FakeStream, engine: H2Engine, number: int) -> None:
         """Open the window by what came."""
         engine.taken(number, self._taken.pop((id(line), number), 0))
 
@@ -166,8 +166,8 @@ def got_what_was_sent(client: FakeStream) -> None:
 @given(st.lists(acts, max_size=25))
 def test_anything(script: list[tuple[str, int, Any]]) -> None:
     """See above."""
-    timeouts = model.Timeouts(response_head=4.0, body_idle=4.0, write_stall=4.0, connect=2.0)
-    world = h2_world(2, pool=model.Pool("app", (), protocol="h2"), timeouts=timeouts)
+    timeouts = model.TimeoutsConfig(response_head=4.0, body_idle=4.0, write_stall=4.0, connect=2.0)
+    world = h2_world(2, pool=model.PoolConfig("app", (), protocol="h2"), timeouts=timeouts)
     site, clients, left = Site(world), list[FakeStream](), dict[FakeStream, bytes]()
     for kind, index, amount in script:
         if kind == "time":
@@ -234,7 +234,7 @@ STEPS = st.one_of(
 @given(st.lists(STEPS, max_size=25))
 def test_any_backend(steps: list[tuple[str, Any]]) -> None:
     """Whatever a backend says, in whatever order: no fault of ours, and nothing is left over."""
-    timeouts = model.Timeouts(response_head=4.0, body_idle=4.0, write_stall=4.0, connect=2.0, tunnel=5.0)
+    timeouts = model.TimeoutsConfig(response_head=4.0, body_idle=4.0, write_stall=4.0, connect=2.0, tunnel=5.0)
     world = h2_world(1, timeouts=timeouts)
     clients: list[FakeStream] = []
     for kind, what in [("ask", get()), ("say", wire.settings((8, 1)) + wire.settings(ack=True)), *steps]:

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import pytest
 
-from lbproxy.config.model import HeaderRules, Headers, Hsts, Match, PathRules, Respond, Route, RouteFilters
+from lbproxy.config.model import (
+    HeaderRulesConfig,
+    HeadersConfig,
+    Hsts,
+    MatchConfig,
+    PathRulesConfig,
+    RespondConfig,
+    RouteConfig,
+    RouteFiltersConfig,
+)
 from tests.unit.http.heads import values
 from tests.unit.proxy.world import World, get, post
 
 
-def asked(route: Route, *requests: bytes) -> tuple[World, bytes]:
+def asked(route: RouteConfig, *requests: bytes) -> tuple[World, bytes]:
     """The world, and all that a client got."""
     world = World(route=route)
     client = world.connect()
@@ -24,7 +33,7 @@ def asked(route: Route, *requests: bytes) -> tuple[World, bytes]:
 ])  # fmt: skip
 def test_redirects(status: int, line: bytes) -> None:
     """With the client's query, on a connection that goes on; HEAD without a body."""
-    route = Route(redirect="https://new.example{path}", status=status)
+    route = RouteConfig(redirect="https://new.example{path}", status=status)
     world, answer = asked(route, get("/a/b?c=d"), get("/x", method="HEAD"))
     first, _, second = answer.partition(b"\n" + line)
     assert first.startswith(line)
@@ -38,43 +47,44 @@ def test_redirects(status: int, line: bytes) -> None:
 
 def test_a_redirect_takes_a_prefix_off() -> None:
     """As it would be for a backend, and nothing comes out that names another host."""
-    _, answer = asked(Route(redirect="/new{path}", path="/old", paths=PathRules("/old")), get("/old//evil.example/x"))
+    _, answer = asked(RouteConfig(redirect="/new{path}", path="/old", paths=PathRulesConfig("/old")), get("/old//evil.example/x"))
     assert b"\r\nLocation: /new/evil.example/x\r\n" in answer
 
 
 def test_a_redirect_of_what_names_no_host() -> None:
     """HTTP/1.0: where it came to; and on which connection it goes on is said as for a backend's answer."""
-    _, answer = asked(Route(redirect="{scheme}://{host}/"), b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+    _, answer = asked(RouteConfig(redirect="{scheme}://{host}/"), b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
     assert b"\r\nLocation: https://localhost/\r\n" in answer
     assert b"\r\nConnection: keep-alive\r\n" in answer
 
 
 @pytest.mark.parametrize(("respond", "line", "type_", "length", "body"), [
-    (Respond(), b"HTTP/1.1 200 OK", [], [b"0"], b""), (Respond(204), b"HTTP/1.1 204 No Content", [], [], b""),
-    (Respond(205), b"HTTP/1.1 205 Reset Content", [], [b"0"], b""), (Respond(304), b"HTTP/1.1 304 Not Modified", [], [], b""),
-    (Respond(503, "soon\n"), b"HTTP/1.1 503 Service Unavailable", [b"text/plain; charset=utf-8"], [b"5"], b"soon\n"),
-    (Respond(418, '{"\xe4": 1}', "application/json"), b"HTTP/1.1 418 I'm a Teapot", [b"application/json"], [b"9"],
+    (RespondConfig(), b"HTTP/1.1 200 OK", [], [b"0"], b""), (RespondConfig(204), b"HTTP/1.1 204 No Content", [], [], b""),
+    (RespondConfig(205), b"HTTP/1.1 205 Reset Content", [], [b"0"], b""),
+    (RespondConfig(304), b"HTTP/1.1 304 Not Modified", [], [], b""),
+    (RespondConfig(503, "soon\n"), b"HTTP/1.1 503 Service Unavailable", [b"text/plain; charset=utf-8"], [b"5"], b"soon\n"),
+    (RespondConfig(418, '{"\xe4": 1}', "application/json"), b"HTTP/1.1 418 I'm a Teapot", [b"application/json"], [b"9"],
      b'{"\xc3\xa4": 1}'),
-    (Respond(599, "x"), b"HTTP/1.1 599 ", [b"text/plain; charset=utf-8"], [b"1"], b"x"),
+    (RespondConfig(599, "x"), b"HTTP/1.1 599 ", [b"text/plain; charset=utf-8"], [b"1"], b"x"),
 ])  # fmt: skip
-def test_fixed_answers(respond: Respond, line: bytes, type_: list[bytes], length: list[bytes], body: bytes) -> None:
+def test_fixed_answers(respond: RespondConfig, line: bytes, type_: list[bytes], length: list[bytes], body: bytes) -> None:
     """What is written, and no body where there is none."""
-    world, answer = asked(Route(respond=respond), get())
+    world, answer = asked(RouteConfig(respond=respond), get())
     head, _, rest = answer.partition(b"\r\n\r\n")
     assert head.partition(b"\r\n")[0] == line
     assert (values(head + b"\r\n\r\n", "content-type"), values(head + b"\r\n\r\n", "content-length")) == (type_, length)
     assert rest == body
     assert [(each["status"], each["reason"]) for each in world.lines()] == [(respond.status, "respond")]
-    _, answer = asked(Route(respond=respond), get(method="HEAD"))
+    _, answer = asked(RouteConfig(respond=respond), get(method="HEAD"))
     assert answer.partition(b"\r\n\r\n")[0] == head
     assert answer.partition(b"\r\n\r\n")[2] == b""
 
 
 def test_rules_hold_for_them_as_for_a_backends_answers() -> None:
     """Fields that are set, presets, ids; the date once."""
-    rules = HeaderRules(set=(("Access-Control-Allow-Origin", "*"), ("X-Id", "{request_id}")))
-    headers = Headers(response=rules, security_headers="basic", hsts=Hsts(60), request_id="make")
-    world = World(route=Route(respond=Respond(204), headers=headers))
+    rules = HeaderRulesConfig(set=(("Access-Control-Allow-Origin", "*"), ("X-Id", "{request_id}")))
+    headers = HeadersConfig(response=rules, security_headers="basic", hsts=Hsts(60), request_id="make")
+    world = World(route=RouteConfig(respond=RespondConfig(204), headers=headers))
     world.service.date = b"\r\nDate: today"
     client = world.connect()
     client.feed(get())
@@ -87,14 +97,14 @@ def test_rules_hold_for_them_as_for_a_backends_answers() -> None:
 
 def test_filters_come_first() -> None:
     """Who may not come in is not told where else to go."""
-    world, answer = asked(Route(redirect="/x", filters=RouteFilters(methods=("GET",))), get(method="DELETE"))
+    world, answer = asked(RouteConfig(redirect="/x", filters=RouteFiltersConfig(methods=("GET",))), get(method="DELETE"))
     assert answer.startswith(b"HTTP/1.1 405 ")
     assert [each["reason"] for each in world.lines()] == ["method_not_allowed"]
 
 
 def test_a_body_that_nobody_wants() -> None:
     """The answer is the last one: where the next request begins is not sure."""
-    world = World(route=Route(respond=Respond(200, "ok")))
+    world = World(route=RouteConfig(respond=RespondConfig(200, "ok")))
     client = world.connect()
     client.feed(post(b"", length=100000))
     assert b"\r\nConnection: close\r\n" in client.take()
@@ -103,7 +113,7 @@ def test_a_body_that_nobody_wants() -> None:
 
 def test_closed_without_a_word() -> None:
     """Not a byte, whatever came; the log tells, and nothing is reset that was on its way."""
-    route = Route(close=True)
+    route = RouteConfig(close=True)
     for request in (get(), get(method="HEAD"), post(b"body"), post(b"", length=100000)):
         world = World(route=route)
         client = world.connect()
@@ -116,10 +126,10 @@ def test_closed_without_a_word() -> None:
 
 def test_closed_on_a_connection_that_was_kept() -> None:
     """Those before it were answered, and those behind it are nobody's."""
-    world = World(route=Route(respond=Respond(200, "ok")))
-    closed = World(route=Route(close=True)).routed[0][1]
+    world = World(route=RouteConfig(respond=RespondConfig(200, "ok")))
+    closed = World(route=RouteConfig(close=True)).routed[0][1]
     respond = world.routed[0]
-    world.service.router = type(world.service.router)([(Route(close=True, match=Match(exact="/x")), closed), respond])
+    world.service.router = type(world.service.router)([(RouteConfig(close=True, match=MatchConfig(exact="/x")), closed), respond])
     client = world.connect()
     client.feed(get("/a"))
     assert client.take().endswith(b"\r\n\r\nok")
@@ -130,9 +140,11 @@ def test_closed_on_a_connection_that_was_kept() -> None:
 
 def test_a_connection_that_repeats_itself() -> None:
     """The same head goes where it went without being routed again, another one is routed by all that it says."""
-    world = World(route=Route(respond=Respond(200, "plain")))
-    beta = World(route=Route(respond=Respond(200, "beta"))).routed[0][1]
-    conditional = Route(respond=Respond(200, "beta"), match=Match(headers=(("X-Beta", ("1",)),), methods=("GET",)))
+    world = World(route=RouteConfig(respond=RespondConfig(200, "plain")))
+    beta = World(route=RouteConfig(respond=RespondConfig(200, "beta"))).routed[0][1]
+    conditional = RouteConfig(
+        respond=RespondConfig(200, "beta"), match=MatchConfig(headers=(("X-Beta", ("1",)),), methods=("GET",))
+    )
     world.service.router = type(world.service.router)([(conditional, beta), world.routed[0]])
     client = world.connect()
     plain, asking = get(), get("/", "X-Beta: 1")
@@ -150,9 +162,11 @@ def test_over_http2() -> None:
     from tests.support.h2_peer import Heads
     from tests.unit.proxy.h2_client import H2Client, resets
 
-    world = World(route=Route(redirect="https://new.example{path}"))
-    closed = World(route=Route(close=True)).routed[0][1]
-    world.service.router = type(world.service.router)([(Route(close=True, match=Match(exact="/x")), closed), world.routed[0]])
+    world = World(route=RouteConfig(redirect="https://new.example{path}"))
+    closed = World(route=RouteConfig(close=True)).routed[0][1]
+    world.service.router = type(world.service.router)(
+        [(RouteConfig(close=True, match=MatchConfig(exact="/x")), closed), world.routed[0]]
+    )
     client, heads = H2Client(world), Heads()
     told = heads.read(client.ask(1))
     assert set(told[0][2]) >= {(b":status", b"308"), (b"location", b"https://new.example/")}

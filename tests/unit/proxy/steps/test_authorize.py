@@ -20,8 +20,8 @@ COPY = ("Remote-User", "Remote-Groups")
 
 def asking(backends: int = 1, *, route: dict[str, Any] | None = None, **settings: Any) -> World:
     """A world whose one route asks a pool, which has the same backends."""
-    authorize = model.Authorize(**{"pool": "auth", "path": "/verify", "copy": COPY, "user": "Remote-User", **settings})
-    return World(backends, route=model.Route("app", authorize=authorize, **(route or {})))
+    authorize = model.AuthorizeConfig(**{"pool": "auth", "path": "/verify", "copy": COPY, "user": "Remote-User", **settings})
+    return World(backends, route=model.RouteConfig("app", authorize=authorize, **(route or {})))
 
 
 def allowed(*lines: str) -> bytes:
@@ -135,7 +135,7 @@ def test_a_set_cookie_of_whoever_lets_it_pass_goes_to_the_client() -> None:
 )  # fmt: skip
 def test_any_other_answer_below_500_is_the_clients(status: str, more: str, method: str) -> None:
     """Whole, with all its cookies; the backend hears nothing, and a rule for backends' answers changes nothing of it."""
-    rules = model.Headers(response=model.HeaderRules(set=(("Cache-Control", "max-age=99"),)), security_headers="strict")
+    rules = model.HeadersConfig(response=model.HeaderRulesConfig(set=(("Cache-Control", "max-age=99"),)), security_headers="strict")
     world = asking(route={"headers": rules})
     client = world.connect()
     client.feed(get(method=method) if method != "POST" else post(b"secret"))

@@ -30,7 +30,7 @@ class Checks:
 
 
 def asked_for(checks: Checks, contents: bytes = USERS, **settings: Any) -> World:
-    route = model.Route("app", basic_auth=model.BasicAuth(file=Path("users"), **settings))
+    route = model.RouteConfig("app", basic_auth=model.BasicAuthConfig(file=Path("users"), **settings))
     return World(1, route=route, contents=(contents,), verify=checks)
 
 
@@ -72,8 +72,8 @@ def test_who_logs_in_comes_in() -> None:
 
 def test_the_password_is_passed_on_where_that_is_wanted() -> None:
     """And a rule may tell who it is."""
-    rules = model.Headers(request=model.HeaderRules(set=(("X-Who", "<{user}>"),)))
-    route = model.Route("app", headers=rules, basic_auth=model.BasicAuth(file=Path("users"), pass_on=True))
+    rules = model.HeadersConfig(request=model.HeaderRulesConfig(set=(("X-Who", "<{user}>"),)))
+    route = model.RouteConfig("app", headers=rules, basic_auth=model.BasicAuthConfig(file=Path("users"), pass_on=True))
     world = World(1, route=route, contents=(USERS,), verify=Checks())
     client = world.connect()
     for name, password in (("alice", "bcrypt"), ("bob", "argon2"), ("alice", "bcrypt")):

@@ -97,7 +97,7 @@ def test_conditions_of_clients_do_not_keep_it_empty() -> None:
 
 def test_bypass() -> None:
     """Requests that meet the conditions go by."""
-    caching = Caching(model.Cache(bypass=model.Match(headers=(("Cookie", ("*session=*",)),))))
+    caching = Caching(model.CacheConfig(bypass=model.MatchConfig(headers=(("Cookie", ("*session=*",)),))))
     fill(caching, ok(b"x", FRESH))
     client = caching.world.connect()
     client.feed(get("/a", "Cookie: a=b; session=1"))
@@ -112,7 +112,7 @@ def test_bypass() -> None:
 
 def test_methods() -> None:
     """Those that are named, alone."""
-    caching = Caching(model.Cache(methods=("GET",)))
+    caching = Caching(model.CacheConfig(methods=("GET",)))
     fill(caching, ok(b"x", FRESH))
     client = caching.world.connect()
     client.feed(get("/a", method="HEAD"))
@@ -124,7 +124,7 @@ def test_methods() -> None:
 
 def test_only_if_cached() -> None:
     """Nobody else is asked, where clients are listened to."""
-    caching = Caching(model.Cache(respect_client=True))
+    caching = Caching(model.CacheConfig(respect_client=True))
     client = caching.world.connect()
     client.feed(get("/a", "Cache-Control: only-if-cached"))
     assert taken(client)[0].split()[1] == b"504"
@@ -135,7 +135,7 @@ def test_only_if_cached() -> None:
 
 def test_too_large() -> None:
     """It passes, and is not stored; so does one of unknown length that becomes too large."""
-    caching = Caching(model.Cache(max_body=10))
+    caching = Caching(model.CacheConfig(max_body=10))
     assert status(fill(caching, ok(b"x" * 11, FRESH))) == "lbproxy; fwd=uri-miss; detail=too_large"
     chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n" + FRESH.encode() + b"\r\n\r\nb\r\n12345678901\r\n0\r\n\r\n"
     fill(caching, chunked)
@@ -145,9 +145,9 @@ def test_too_large() -> None:
 
 def test_rules_for_answers_are_each_clients_own() -> None:
     """Ids and other fields that vary are put on to hits as to any answer."""
-    from lbproxy.config.model import Headers
+    from lbproxy.config.model import HeadersConfig
 
-    caching = Caching(route=model.Route("app", headers=Headers(request_id="on")))
+    caching = Caching(route=model.RouteConfig("app", headers=HeadersConfig(request_id="on")))
     world = caching.world
     ids = set(values(fill(caching, ok(b"x", FRESH)), "x-request-id"))
     client = world.connect()
@@ -166,7 +166,7 @@ def test_rules_for_answers_are_each_clients_own() -> None:
 def test_a_hit_is_led_back_as_its_answer_was() -> None:
     """Where a prefix is taken off requests, a redirect of the backend's leads to the same place from the cache, and what unsafe
     requests make stale is found."""
-    route = model.Route("app", path="/app/", paths=model.PathRules(strip="/app"))
+    route = model.RouteConfig("app", path="/app/", paths=model.PathRulesConfig(strip="/app"))
     caching = Caching(route=route)
     head = fill(caching, ok(b"", FRESH, "Location: /x", status="301 Moved"), get("/app/a"))
     client = caching.world.connect()

@@ -10,7 +10,7 @@ import pytest
 
 from lbproxy.balance.ledger import Scalar
 from lbproxy.coders import maker
-from lbproxy.config.model import Compress
+from lbproxy.config.model import CompressConfig
 from lbproxy.http.grammar import END
 from lbproxy.proxy.steps.compress import SLICE, Allowance, Compression
 from tests.unit.http.heads import asking, values
@@ -23,13 +23,13 @@ BODY = b"body { color: red }\n" * 500
 CHUNKED = b"HTTP/1.1 200 OK\r\nContent-Type: text/css\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
-def compressing(most: int = 100, share: float = 0.5, settings: Compress | None = None) -> World:
+def compressing(most: int = 100, share: float = 0.5, settings: CompressConfig | None = None) -> World:
     """A world whose route compresses."""
     world = World(1)
     destination = world.service.router.match(asking(b"h", b"/"))
     assert destination is not None
     allowance = Allowance(most, share, world.clock, world.ledger, 0)
-    destination.steps = (Compression(settings or Compress(), {"gzip": maker("gzip")}, allowance),)
+    destination.steps = (Compression(settings or CompressConfig(), {"gzip": maker("gzip")}, allowance),)
     return world
 
 
@@ -95,7 +95,7 @@ def test_an_answer_in_pieces(minor: int) -> None:
 
 def test_nothing_is_held_while_the_backend_says_nothing() -> None:
     """Each event can be read as soon as it is here, and what comes together is compressed together."""
-    world = compressing(settings=Compress(types=("text/event-stream",)))
+    world = compressing(settings=CompressConfig(types=("text/event-stream",)))
     client = world.connect()
     client.feed(get("/", ASKS))
     reader = zlib.decompressobj(31)
@@ -137,7 +137,7 @@ def test_others_have_their_turn() -> None:
 
 def test_one_that_does_not_become_shorter_leaves_as_it_is() -> None:
     """A whole one; and it says that it could have been another."""
-    world = compressing(settings=Compress(min_length=0))
+    world = compressing(settings=CompressConfig(min_length=0))
     client = world.connect()
     client.feed(get("/", ASKS))
     world.upstream.feed(ok(b"abc", CSS))

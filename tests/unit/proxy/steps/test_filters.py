@@ -7,7 +7,15 @@ from ipaddress import ip_network
 import pytest
 
 from lbproxy.balance.ledger import Scalar
-from lbproxy.config.model import AddressList, ClientLimit, Limits, Rate, Refuse, Route, RouteFilters
+from lbproxy.config.model import (
+    AddressListConfig,
+    ClientLimitConfig,
+    LimitsConfig,
+    Rate,
+    RefuseConfig,
+    RouteConfig,
+    RouteFiltersConfig,
+)
 from lbproxy.filter.limiter import CLIENTS_KEPT
 from lbproxy.proxy.steps.filters import SIZE, Filters
 from tests.unit.http.heads import asking
@@ -16,8 +24,10 @@ from tests.unit.proxy.world import World, get, ok, post
 TRUSTED = (ip_network("10.0.0.0/8"),)
 
 
-def world(filters: RouteFilters, *, client_limits: tuple[ClientLimit, ...] = (), limits: Limits | None = None) -> World:
-    return World(backends=1, route=Route("app", filters=filters), client_limits=client_limits, limits=limits)
+def world(
+    filters: RouteFiltersConfig, *, client_limits: tuple[ClientLimitConfig, ...] = (), limits: LimitsConfig | None = None
+) -> World:
+    return World(backends=1, route=RouteConfig("app", filters=filters), client_limits=client_limits, limits=limits)
 
 
 def status(answer: bytes) -> int:
@@ -41,7 +51,7 @@ def ask(there: World, *fields: str, peer: str = "192.0.2.1", method: str = "GET"
 
 
 def test_what_is_not_configured_is_not_there() -> None:
-    destination = world(RouteFilters()).service.router.match(asking(b"h", b"/"))
+    destination = world(RouteFiltersConfig()).service.router.match(asking(b"h", b"/"))
     assert destination is not None
     assert destination.steps is None
 
@@ -63,7 +73,7 @@ def test_what_is_not_configured_is_not_there() -> None:
     ("::ffff:192.0.2.7", None, False),
 ])  # fmt: skip
 def test_the_address_that_counts(peer: str, forwarded: str | None, admitted: bool) -> None:
-    there = world(RouteFilters(AddressList(deny=(ip_network("192.0.2.0/24"),))))
+    there = world(RouteFiltersConfig(AddressListConfig(deny=(ip_network("192.0.2.0/24"),))))
     fields = [] if forwarded is None else [f"X-Forwarded-For: {forwarded}"]
     for _ in range(2):  # the second time from memory
         assert status(ask(there, *fields, peer=peer, trusted=True)) == (200 if admitted else 403)
@@ -74,7 +84,7 @@ def test_the_address_that_counts(peer: str, forwarded: str | None, admitted: boo
 
 
 def test_methods_are_answered_with_those_there_are() -> None:
-    there = world(RouteFilters(methods=("GET", "POST")))
+    there = world(RouteFiltersConfig(methods=("GET", "POST")))
     assert status(ask(there)) == status(ask(there, method="HEAD")) == status(ask(there, method="POST")) == 200
     answer = ask(there, method="DELETE")
     assert status(answer) == 405
@@ -86,7 +96,9 @@ def test_methods_are_answered_with_those_there_are() -> None:
 
 
 def test_rules_are_named_in_the_log_alone() -> None:
-    there = world(RouteFilters(refuse=(Refuse("1", path="/x*"), Refuse("bots", header="User-Agent", value="*bot*"))))
+    there = world(
+        RouteFiltersConfig(refuse=(RefuseConfig("1", path="/x*"), RefuseConfig("bots", header="User-Agent", value="*bot*")))
+    )
     assert status(ask(there)) == 200
     first, second = ask(there, path="/xyz"), ask(there, "User-Agent: a robot")
     assert status(first) == status(second) == 403
@@ -97,7 +109,7 @@ def test_rules_are_named_in_the_log_alone() -> None:
 
 
 def test_a_rate_says_when_to_come_back() -> None:
-    there = world(RouteFilters(limit=ClientLimit(Rate(6, 60), 2)))
+    there = world(RouteFiltersConfig(limit=ClientLimitConfig(Rate(6, 60), 2)))
     answers = [ask(there) for _ in range(3)]
     assert [status(answer) for answer in answers] == [200, 200, 429]
     assert b"\r\nRetry-After: 10\r\n" in answers[2]
@@ -114,7 +126,7 @@ def test_a_rate_says_when_to_come_back() -> None:
 
 def test_a_refused_request_with_a_body_ends_the_connection() -> None:
     """The rest of its body is on its way, and nobody will read it."""
-    there = world(RouteFilters(methods=("GET",)))
+    there = world(RouteFiltersConfig(methods=("GET",)))
     client = there.connect()
     client.feed(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n123")
     assert b"\r\nConnection: close\r\n" in client.take()
@@ -126,7 +138,7 @@ def test_a_refused_request_with_a_body_ends_the_connection() -> None:
 
 
 def test_concurrency_is_held_to_the_last_byte() -> None:
-    there = world(RouteFilters(limit=ClientLimit(concurrency=1)))
+    there = world(RouteFiltersConfig(limit=ClientLimitConfig(concurrency=1)))
     first, second = there.connect(), there.connect()
     first.feed(get())
     second.feed(get())
@@ -144,7 +156,7 @@ def test_concurrency_is_held_to_the_last_byte() -> None:
 
 
 def test_concurrency_is_given_back_when_it_goes_wrong() -> None:
-    there = world(RouteFilters(limit=ClientLimit(concurrency=1)))
+    there = world(RouteFiltersConfig(limit=ClientLimitConfig(concurrency=1)))
     there.refuse(0)
     for _ in range(3):
         assert status(ask(there)) == 502
@@ -158,8 +170,8 @@ def test_concurrency_is_given_back_when_it_goes_wrong() -> None:
 
 def test_limits_that_routes_share() -> None:
     """The route's own limit comes last; what a shared one counted as under way is given back when it refuses."""
-    site = ClientLimit(Rate(100, 1), 3, 2, name="site")
-    there = world(RouteFilters(limit=ClientLimit(Rate(1, 60)), client_limits=("site",)), client_limits=(site,))
+    site = ClientLimitConfig(Rate(100, 1), 3, 2, name="site")
+    there = world(RouteFiltersConfig(limit=ClientLimitConfig(Rate(1, 60)), client_limits=("site",)), client_limits=(site,))
     assert [status(ask(there)) for _ in range(5)] == [200, 429, 429, 429, 429]
     assert [line["reason"] for line in there.lines()] == ["", *["client_rate"] * 4]
     there.now += 60
@@ -178,7 +190,7 @@ def test_limits_that_routes_share() -> None:
 ])  # fmt: skip
 @pytest.mark.parametrize("chunked", [False, True])
 def test_a_route_has_its_own_limit_for_bodies(here: int | None, everywhere: int, size: int, wanted: int, chunked: bool) -> None:
-    there = world(RouteFilters(max_body=here), limits=Limits(body=everywhere))
+    there = world(RouteFiltersConfig(max_body=here), limits=LimitsConfig(body=everywhere))
     body = b"x" * size
     client = there.connect()
     if chunked:
@@ -195,7 +207,7 @@ def test_a_route_has_its_own_limit_for_bodies(here: int | None, everywhere: int,
 
 
 def test_a_body_that_grows_too_large_later() -> None:
-    there = world(RouteFilters(max_body=10))
+    there = world(RouteFiltersConfig(max_body=10))
     client = there.connect()
     client.feed(b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n8\r\n12345678\r\n")
     client.feed(b"8\r\n12345678\r\n")
@@ -204,7 +216,7 @@ def test_a_body_that_grows_too_large_later() -> None:
 
 
 def test_invented_clients_cannot_fill_the_memory() -> None:
-    there = world(RouteFilters(AddressList(deny=(ip_network("192.0.2.0/24"),))))
+    there = world(RouteFiltersConfig(AddressListConfig(deny=(ip_network("192.0.2.0/24"),))))
     destination = there.service.router.match(asking(b"h", b"/"))
     assert destination is not None
     [filters] = destination.steps or ()
@@ -216,12 +228,12 @@ def test_invented_clients_cannot_fill_the_memory() -> None:
 
 @pytest.mark.parametrize("said", UNKNOWN)
 @pytest.mark.parametrize("rule", [
-    AddressList(deny=(ip_network("192.0.2.0/24"),)),
-    AddressList(allow=(ip_network("10.0.0.0/8"),)),  # the gateway's own network, which a client must not borrow
+    AddressListConfig(deny=(ip_network("192.0.2.0/24"),)),
+    AddressListConfig(allow=(ip_network("10.0.0.0/8"),)),  # the gateway's own network, which a client must not borrow
 ])  # fmt: skip
-def test_a_client_that_nobody_knows_passes_no_rule_about_addresses(rule: AddressList, said: str) -> None:
+def test_a_client_that_nobody_knows_passes_no_rule_about_addresses(rule: AddressListConfig, said: str) -> None:
     """It may be one who is denied, and is none who is allowed for sure. Who is no trusted proxy is not believed anyway."""
-    there = world(RouteFilters(rule))
+    there = world(RouteFiltersConfig(rule))
     for _ in range(2):
         assert status(ask(there, said, peer="10.0.0.1", trusted=True)) == 403
     assert there.outcomes() == [(403, "address_unknown")] * 2
@@ -233,7 +245,7 @@ def test_a_client_that_nobody_knows_passes_no_rule_about_addresses(rule: Address
 
 def test_clients_that_nobody_knows_share_a_rate() -> None:
     """That of whoever is the last one known: writing nonsense gives nobody a rate of his own."""
-    there = world(RouteFilters(limit=ClientLimit(rate=Rate(2, 60))))
+    there = world(RouteFiltersConfig(limit=ClientLimitConfig(rate=Rate(2, 60))))
     answers = [status(ask(there, said, peer="10.0.0.1", trusted=True)) for said in UNKNOWN[:4]]
     assert answers == [200, 200, 429, 429]
 
@@ -241,7 +253,7 @@ def test_clients_that_nobody_knows_share_a_rate() -> None:
 def test_each_request_of_an_unknown_client_is_told() -> None:
     """On one connection, with the same bytes, too."""
     heard: list[tuple[str, bytes]] = []
-    there = world(RouteFilters())
+    there = world(RouteFiltersConfig())
     there.service.on_unread = lambda peer, text: heard.append((peer, text))
     client = there.connect(peer="10.0.0.1", trusted=TRUSTED)
     for _ in range(3):

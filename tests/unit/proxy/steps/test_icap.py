@@ -109,7 +109,7 @@ def test_a_page_instead() -> None:
 
 def test_another_request_instead() -> None:
     """Other fields, another body; rules of the route still follow, a length of the server's own does not count."""
-    rules = model.Headers(request=model.HeaderRules(set=(("X-Rule", "1"),)))
+    rules = model.HeadersConfig(request=model.HeaderRulesConfig(set=(("X-Rule", "1"),)))
     world = looked_at(route={"headers": rules})
     client = world.connect()
     client.feed(post(b"abcdef"))
@@ -185,7 +185,7 @@ def test_over_http_2() -> None:
 
 def test_what_is_compressed_was_looked_at_before() -> None:
     """And so was what a mirror gets; a page that comes instead is the client's as it is."""
-    world = looked_at(respmod="/resp", route={"mirror": model.Mirror("next", methods=("POST",))}, reqmod="/req")
+    world = looked_at(respmod="/resp", route={"mirror": model.MirrorConfig("next", methods=("POST",))}, reqmod="/req")
     client = world.connect()
     client.feed(post(b"abcdef"))
     server(world).feed(options(""))
@@ -237,8 +237,8 @@ def test_a_request_that_goes_on_meanwhile(verdict: str, chunked: bool) -> None:
 def test_rules_look_first() -> None:
     """At what came; then the server sees all of it, and then the backend does."""
     inspectors = Inspectors()
-    tables = {"waf": model.Waf("block"), "icap": model.Icap(pool="av", reqmod="/req")}
-    world = World(1, route=model.Route("app", **tables), inspectors=inspectors)  # type: ignore[arg-type]
+    tables = {"waf": model.WafConfig("block"), "icap": model.IcapConfig(pool="av", reqmod="/req")}
+    world = World(1, route=model.RouteConfig("app", **tables), inspectors=inspectors)  # type: ignore[arg-type]
     client = world.connect()
     client.feed(post(b"abc", length=6))
     assert inspectors.asked == []

@@ -124,7 +124,7 @@ def test_compression_comes_after(coded: bool) -> None:
     world = looked_at(respmod="/resp")
     destination = world.routed[0][1]
     allowance = Allowance(9, 0.5, world.clock, world.ledger, 0)
-    compression = Compression(model.Compress(types=("text/html",)), {"gzip": maker("gzip")}, allowance)
+    compression = Compression(model.CompressConfig(types=("text/html",)), {"gzip": maker("gzip")}, allowance)
     destination.steps = (*(destination.steps or ()), compression)
     client = world.connect()
     client.feed(get("/", "Accept-Encoding: gzip"))

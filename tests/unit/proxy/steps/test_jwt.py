@@ -19,7 +19,7 @@ KEYS = json.dumps({"keys": [jwk(RSA, "r")]}).encode()
 
 def asked_for(contents: bytes = KEYS, **settings: Any) -> World:
     told: dict[str, Any] = {"jwks_file": Path("keys"), "algorithms": ("RS256",), "audience": ("shop",), "issuer": "idp", **settings}
-    return World(1, route=model.Route("app", jwt=model.Jwt(**told)), contents=(contents,))
+    return World(1, route=model.RouteConfig("app", jwt=model.JwtConfig(**told)), contents=(contents,))
 
 
 def through(world: World, client: FakeStream, *lines: str, path: str = "/") -> str:

@@ -17,7 +17,7 @@ from tests.unit.proxy.world import CHUNKED, EOF, FakeStream, World, get, ok, pos
 
 def mirrored(backends: int = 1, **settings: Any) -> World:
     """A world whose route has a mirror, which has the same backends."""
-    return World(backends, route=model.Route("app", mirror=model.Mirror(**{"pool": "next", **settings})))
+    return World(backends, route=model.RouteConfig("app", mirror=model.MirrorConfig(**{"pool": "next", **settings})))
 
 
 def pair(world: World) -> tuple[FakeStream, FakeStream]:

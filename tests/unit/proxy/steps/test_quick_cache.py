@@ -6,7 +6,7 @@ import pytest
 
 from lbproxy.cache.keeper import Keeper
 from lbproxy.cache.purges import Purge
-from lbproxy.cache.watch import Held, Watch
+from lbproxy.cache.watch import CacheWatch, HeldEntry
 from lbproxy.config import model
 from tests.unit.http.heads import values
 from tests.unit.proxy.caching.stores import FRESH, Caching, fill, status, taken
@@ -68,7 +68,7 @@ def test_a_client_that_closes_is_told_so() -> None:
 ])  # fmt: skip
 def test_who_says_more_is_considered(field: str, said: str) -> None:
     """What such a request gets is for the rest of the cache to say."""
-    caching = Caching(model.Cache(respect_client=True, bypass=model.Match(headers=(("Cookie", ("login=*",)),))))
+    caching = Caching(model.CacheConfig(respect_client=True, bypass=model.MatchConfig(headers=(("Cookie", ("login=*",)),))))
     caching, client = at_hand(ok(b"body", FRESH, 'ETag: "e"'), caching=caching)
     client.feed(get("/a", field))
     if said != HIT:
@@ -170,14 +170,14 @@ def test_what_becomes_another_one_while_it_is_copied() -> None:
     assert (body, says, looks > 0) == (bytes(50_000), [], True)
 
 
-class _Doubtful(Watch):
+class _Doubtful(CacheWatch):
     """Says of each answer in turn whether it is still stored."""
 
     def __init__(self, caching: Caching, says: list[bool]) -> None:
         super().__init__(caching.storage.place.memory, caching.storage.place.counters)
         self.says = says
 
-    def still(self, held: Held) -> bool:
+    def still(self, held: HeldEntry) -> bool:
         return self.says.pop(0) if self.says else super().still(held)
 
 

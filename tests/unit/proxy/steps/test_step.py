@@ -11,7 +11,7 @@ from lbproxy.http.trailers import Trailers
 from lbproxy.proxy.replies import OwnAnswer
 from lbproxy.proxy.sink import Sink
 from lbproxy.proxy.steps.step import Answered, Course, Journey, Step
-from lbproxy.proxy.subrequest import Answer, Subrequest
+from lbproxy.proxy.subrequest import Subrequest, SubrequestAnswer
 from tests.unit.http.heads import asking
 from tests.unit.proxy.world import CHUNKED, EOF, World, get, ok, post
 
@@ -137,7 +137,7 @@ class Asking(Step):
 
     def __init__(self, subrequest: Subrequest) -> None:
         self.subrequest = subrequest
-        self.answers: list[Answer] = []
+        self.answers: list[SubrequestAnswer] = []
 
     def begin(self, journey: Journey) -> Course | None:
         try:

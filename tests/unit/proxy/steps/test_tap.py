@@ -15,7 +15,7 @@ from tests.unit.proxy.world import CHUNKED, EOF, World, get, ok, post
 
 def tapped(route: dict[str, Any] | None = None, **settings: Any) -> World:
     """A world whose route has a tap."""
-    return World(1, route=model.Route("app", tap="ids", **route or {}), tap=model.Tap(**settings, name="ids"))
+    return World(1, route=model.RouteConfig("app", tap="ids", **route or {}), tap=model.TapConfig(**settings, name="ids"))
 
 
 def test_a_conversation() -> None:
@@ -85,7 +85,7 @@ def test_what_does_not_end_well(how: str) -> None:
 
 def test_over_http_2_and_compressed() -> None:
     """In lines of HTTP/1.1, as the backend has said it."""
-    world = tapped({"compress": model.Compress(min_length=0)})
+    world = tapped({"compress": model.CompressConfig(min_length=0)})
     client = H2Client(world)
     client.ask()
     world.upstream.feed(ok(b"a" * 500, "Content-Type: text/css"))
@@ -107,7 +107,7 @@ def test_heads_alone() -> None:
 
 def test_what_became_of_it_is_in_the_log(tmp_path: Path) -> None:
     """Beside what other steps of the route made of the request, under one name."""
-    world = tapped({"basic_auth": model.BasicAuth(tmp_path / "users")})
+    world = tapped({"basic_auth": model.BasicAuthConfig(tmp_path / "users")})
     client = world.connect()
     client.feed(get())
     assert client.take().startswith(b"HTTP/1.1 401 ")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 
-from lbproxy.http.authorization import Verdict
+from lbproxy.http.authorization import AuthorizationVerdict
 from lbproxy.proxy.steps.verdicts import VERDICTS_KEPT, Verdicts
 from tests.unit.proxy.world import World
 
@@ -24,7 +24,7 @@ def test_they_take_no_more_memory_than_they_say() -> None:
     tracemalloc.start()
     try:
         for number in range(5000):
-            verdict = Verdict(403, b"\r\nX-Why: %d" % number, bytes(number % 5000), b"", b"", "", False)
+            verdict = AuthorizationVerdict(403, b"\r\nX-Why: %d" % number, bytes(number % 5000), b"", b"", "", False)
             known.of(b"%032d" % number, world.service, lambda verdict=verdict: verdict)  # type: ignore[misc]
         taken = tracemalloc.get_traced_memory()[1]
     finally:

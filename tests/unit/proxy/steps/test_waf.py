@@ -9,28 +9,28 @@ import pytest
 
 from lbproxy.config import model
 from lbproxy.http.grammar import END
-from lbproxy.waf.messages import Question, Verdict
+from lbproxy.waf.messages import WafQuestion, WafVerdict
 from tests.unit.proxy.world import FakeStream, World, get, ok
 
-CLEAN = Verdict(0, False, 200, 0, ())
-FOUND = Verdict(0, True, 403, 5, (("942100", "ARGS:id"), ("1", "")))
-SEEN = Verdict(0, False, 200, 5, (("942100", "ARGS:id"),))
+CLEAN = WafVerdict(0, False, 200, 0, ())
+FOUND = WafVerdict(0, True, 403, 5, (("942100", "ARGS:id"), ("1", "")))
+SEEN = WafVerdict(0, False, 200, 5, (("942100", "ARGS:id"),))
 
 
 class Inspectors:
     """Answer what the test says, at once or later."""
 
     def __init__(self) -> None:
-        self.verdict: Verdict | None = CLEAN
+        self.verdict: WafVerdict | None = CLEAN
         self.takes = True
-        self.asked: list[Question] = []
-        self.later: list[Callable[[Verdict | None], None]] = []
+        self.asked: list[WafQuestion] = []
+        self.later: list[Callable[[WafVerdict | None], None]] = []
 
-    def ask(self, question: Question) -> Verdict | None:
+    def ask(self, question: WafQuestion) -> WafVerdict | None:
         self.asked.append(question)
         return self.verdict
 
-    def tell(self, question: Question, on_verdict: Callable[[Verdict | None], None]) -> bool:
+    def tell(self, question: WafQuestion, on_verdict: Callable[[WafVerdict | None], None]) -> bool:
         self.asked.append(question)
         self.later.append(on_verdict)
         return self.takes
@@ -38,7 +38,7 @@ class Inspectors:
 
 def guarded(inspectors: Inspectors | None = None, **settings: Any) -> tuple[World, Inspectors, FakeStream]:
     inspectors = inspectors or Inspectors()
-    world = World(1, route=model.Route("app", waf=model.Waf(**settings)), inspectors=inspectors)
+    world = World(1, route=model.RouteConfig("app", waf=model.WafConfig(**settings)), inspectors=inspectors)
     return world, inspectors, world.connect()
 
 
@@ -68,7 +68,7 @@ def test_what_is_clean_passes_with_its_body() -> None:
 
 
 @pytest.mark.parametrize(("verdict", "status"), [(FOUND, b"403"), (FOUND._replace(status=400), b"400")])
-def test_an_attack_is_refused(verdict: Verdict, status: bytes) -> None:
+def test_an_attack_is_refused(verdict: WafVerdict, status: bytes) -> None:
     """With its rules in the log, and an event; the backend hears nothing."""
     world, inspectors, client = guarded(mode="block")
     inspectors.verdict = verdict

@@ -7,20 +7,20 @@ from typing import Any
 import pytest
 
 from lbproxy.http.grammar import END
-from lbproxy.waf.messages import Verdict
+from lbproxy.waf.messages import WafVerdict
 from tests.unit.proxy.steps.test_waf import CLEAN, Inspectors, guarded, post
 from tests.unit.proxy.world import EOF, FakeStream, World, get
 
-LEAK = Verdict(0, True, 403, 5, (("951230", "RESPONSE_BODY"),))
+LEAK = WafVerdict(0, True, 403, 5, (("951230", "RESPONSE_BODY"),))
 CHUNKED = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 class Judges(Inspectors):
     """Of answers they say something else."""
 
-    leak: Verdict | None = CLEAN
+    leak: WafVerdict | None = CLEAN
 
-    def ask(self, question: Any) -> Verdict | None:
+    def ask(self, question: Any) -> WafVerdict | None:
         super().ask(question)
         return self.leak if question.status else self.verdict
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lbproxy.proxy.steps.waf_asking import Copies, Copy
+from lbproxy.proxy.steps.waf_asking import BodyCopy, Copies
 from tests.unit.proxy.steps.test_waf import guarded
 from tests.unit.proxy.world import get, ok
 
@@ -12,7 +12,7 @@ from tests.unit.proxy.world import get, ok
 def test_room_for_copies_comes_back() -> None:
     """All copies of a worker share it; dropping one twice gives nothing back twice."""
     copies = Copies(10)
-    one, other = Copy(copies), Copy(copies)
+    one, other = BodyCopy(copies), BodyCopy(copies)
     assert one.add(b"seven..")
     assert not other.add(b"four")
     assert other.add(b"3..")

@@ -10,7 +10,7 @@ from ipaddress import ip_network
 import pytest
 
 from lbproxy.balance.ledger import WHOLE_SIZE, Ledger, Scalar
-from lbproxy.config.model import Address, AddressList, ClientLimit, Config, Listen, Process, Rate
+from lbproxy.config.model import Address, AddressListConfig, ClientLimitConfig, Config, ListenConfig, ProcessConfig, Rate
 from lbproxy.ipc.handover import Handover
 from lbproxy.worker.accept.connection_filter import ConnectionFilter, CountedConnection, Denied, counted_by, make_connection_filter
 from lbproxy.worker.wiring.filtering import limit_memory
@@ -30,7 +30,7 @@ class Entrance:
     def __init__(self, **keys: object) -> None:
         self.now = 0.0
         self.limit = Threshold()
-        trusted = Process(trusted_proxies=(ip_network("10.0.0.0/8"),))
+        trusted = ProcessConfig(trusted_proxies=(ip_network("10.0.0.0/8"),))
         self.ledger = Ledger(mmap.mmap(-1, WHOLE_SIZE))
         self.ledger.open_row(0)
         one, other = socket.socketpair()
@@ -39,7 +39,7 @@ class Entrance:
         handover = Handover(
             Config("", (), (), (), trusted), 1, 0, 0, self.ledger, multiprocessing.Lock(), (), {}, {}, -1, None, one
         )
-        listen = Listen(Address("0.0.0.0", 443), **keys)  # type: ignore[arg-type]
+        listen = ListenConfig(Address("0.0.0.0", 443), **keys)  # type: ignore[arg-type]
         self.made = make_connection_filter(listen, handover, limit_memory(handover), self.limit, lambda: self.now)
 
     @property
@@ -61,7 +61,7 @@ def test_nothing_asked_for() -> None:
 ])  # fmt: skip
 def test_addresses(peer: str, admitted: bool) -> None:
     near, far, bad = map(ip_network, ("192.0.2.0/24", "203.0.113.0/24", "192.0.2.66"))
-    lists = AddressList(allow=(near,), deny=(far,), deny_listed=(bad,))
+    lists = AddressListConfig(allow=(near,), deny=(far,), deny_listed=(bad,))
     entrance = Entrance(addresses=lists)
     found = entrance.filter.ask(peer)
     assert found == (entrance.limit if admitted else Denied("address_denied"))
@@ -70,7 +70,7 @@ def test_addresses(peer: str, admitted: bool) -> None:
 
 
 def test_rates_and_those_who_speak_for_many() -> None:
-    entrance = Entrance(per_client=ClientLimit(Rate(1, 1), 2))
+    entrance = Entrance(per_client=ClientLimitConfig(Rate(1, 1), 2))
     answers = [entrance.filter.ask("192.0.2.1") for _ in range(3)]
     assert answers == [entrance.limit, entrance.limit, Denied("connection_rate")]
     assert [entrance.filter.ask("10.0.0.1") for _ in range(9)] == [entrance.limit] * 9
@@ -81,7 +81,7 @@ def test_rates_and_those_who_speak_for_many() -> None:
 
 def test_open_connections_of_a_client() -> None:
     """An IPv6 /64 is one client; a counted gives back both."""
-    entrance = Entrance(per_client=ClientLimit(concurrency=1))
+    entrance = Entrance(per_client=ClientLimitConfig(concurrency=1))
     counted = entrance.filter.ask("2001:db8::1")
     assert isinstance(counted, CountedConnection)
     assert counted_by(counted, entrance.limit)

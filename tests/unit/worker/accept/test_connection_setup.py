@@ -51,14 +51,14 @@ class Told(Noisy):
 class Desk:
     """A listener whose routes lead nowhere: what is answered is ours alone."""
 
-    def __init__(self, deadlines: Deadlines, context: ssl.SSLContext | None, timeouts: model.Timeouts, redirect: bool,
+    def __init__(self, deadlines: Deadlines, context: ssl.SSLContext | None, timeouts: model.TimeoutsConfig, redirect: bool,
                  protocols: tuple[str, ...] | None = None, **listening: Any) -> None:  # fmt: skip
         """`listening`: more of what the listener says."""
-        self.world = World(timeouts=timeouts, route=model.Route("app", host="elsewhere.test"))
+        self.world = World(timeouts=timeouts, route=model.RouteConfig("app", host="elsewhere.test"))
         service = self.world.service
         service.strands = GeventStrands()
         service.clock = time.monotonic
-        listen = model.Listen(model.Address("127.0.0.1", 8443), redirect_to_https=redirect, protocols=protocols, **listening)
+        listen = model.ListenConfig(model.Address("127.0.0.1", 8443), redirect_to_https=redirect, protocols=protocols, **listening)
         ours, theirs = socket.socketpair()
         theirs.close()
         handover = Handover(
@@ -115,7 +115,7 @@ def deadlines() -> Iterator[Deadlines]:
 
 
 def desk(deadlines: Deadlines, context: ssl.SSLContext | None = None, redirect: bool = False, **timeouts: float) -> Desk:
-    return Desk(deadlines, context, model.Timeouts(**timeouts), redirect)
+    return Desk(deadlines, context, model.TimeoutsConfig(**timeouts), redirect)
 
 
 def received(peer: gsocket.socket) -> bytes:
@@ -299,7 +299,7 @@ def test_http2_without_tls_is_for_listeners_that_name_it(
     deadlines: Deadlines, protocols: tuple[str, ...], said: bytes, answer: bytes
 ) -> None:
     """By prior knowledge (RFC 9113 3.3); everybody else is served as ever."""
-    here = Desk(deadlines, None, model.Timeouts(), False, protocols)
+    here = Desk(deadlines, None, model.TimeoutsConfig(), False, protocols)
     peer = here.arrive()
     peer.sendall(said)
     assert peer.recv(100).startswith(answer)
@@ -315,7 +315,7 @@ def test_with_tls_the_client_chooses(deadlines: Deadlines, authority: Authority,
     """Among what the listener offers (ALPN); who asks for nothing speaks HTTP/1."""
     server = authority.server()
     server.set_alpn_protocols(["h2", "http/1.1"])
-    here = Desk(deadlines, server, model.Timeouts(), False, ("h2", "http/1.1"))
+    here = Desk(deadlines, server, model.TimeoutsConfig(), False, ("h2", "http/1.1"))
     client = authority.client()
     if offer:
         client.set_alpn_protocols(offer)

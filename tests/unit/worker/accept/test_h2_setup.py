@@ -6,7 +6,7 @@ import base64
 
 import pytest
 
-from lbproxy.config.model import Limits
+from lbproxy.config.model import LimitsConfig
 from lbproxy.http.h2.vocabulary import PREFACE
 from lbproxy.worker.accept.h2_setup import PriorKnowledge, bounds, websocket_key
 from tests.unit.proxy.world import EOF, LOST, FakeStream, World
@@ -14,8 +14,8 @@ from tests.unit.proxy.world import EOF, LOST, FakeStream, World
 
 def test_the_engines_limits_stand_above_those_that_have_an_answer() -> None:
     """Else a client whose head is a little too large would lose its connection instead of getting 431."""
-    assert bounds(Limits()).streams == 128
-    for limits in (Limits(), Limits(head=1 << 20, fields=10_000, streams=7)):
+    assert bounds(LimitsConfig()).streams == 128
+    for limits in (LimitsConfig(), LimitsConfig(head=1 << 20, fields=10_000, streams=7)):
         found = bounds(limits)
         assert found.streams == limits.streams
         assert found.list_count > limits.fields + 10

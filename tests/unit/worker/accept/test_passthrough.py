@@ -37,7 +37,7 @@ def deadlines() -> Iterator[Deadlines]:
 def desk(deadlines: Deadlines, context: ssl.SSLContext | None = None, handshake: float = 30.0, **listening: Any) -> Desk:
     """A listener that passes names through to a pool whose backends refuse: who is passed through gets internal_error."""
     listening.setdefault("passthrough", NAMES)
-    made = Desk(deadlines, context, model.Timeouts(handshake=handshake), False, **listening)
+    made = Desk(deadlines, context, model.TimeoutsConfig(handshake=handshake), False, **listening)
     world = made.world
     world.refuse(0, 1)
     world.service.retries = RetryBudgets(world.ledger.cells, 0, world.pick_lock, gevent.sleep)
@@ -128,7 +128,7 @@ def test_behind_a_proxy_header(deadlines: Deadlines) -> None:
 
 def test_who_may_not_come_in_is_not_passed_through(deadlines: Deadlines) -> None:
     """The listener's filter is asked before a byte is read."""
-    place = desk(deadlines, addresses=model.AddressList(deny=(ip_network("192.0.2.9/32"),)))
+    place = desk(deadlines, addresses=model.AddressListConfig(deny=(ip_network("192.0.2.9/32"),)))
     peer = place.arrive()
     until(lambda: place.count(Scalar.DENIED_ADDRESS) == 1, "denied")
     peer.close()

@@ -33,7 +33,7 @@ def desk(deadlines: Deadlines, context: Any = None, patience: float = 5.0, **lis
     """A listener that expects headers of 192.0.2.0/24, where Desk's newcomers are from."""
     protocols = listening.pop("protocols", None)
     redirect = listening.pop("redirect", False)
-    timeouts = model.Timeouts(proxy_header=patience)
+    timeouts = model.TimeoutsConfig(proxy_header=patience)
     return Desk(deadlines, context, timeouts, redirect, protocols, proxy_protocol=NETWORKS, **listening)
 
 
@@ -162,7 +162,7 @@ def test_who_only_looks_whether_the_port_is_open_is_no_event(deadlines: Deadline
 
 def test_addresses_are_allowed_and_denied_as_the_header_says(deadlines: Deadlines) -> None:
     """The client's, not the proxy's; an IPv4 address in IPv6 clothes is no way around it."""
-    lists = model.AddressList(deny=(ip_network("198.51.100.0/24"),))
+    lists = model.AddressListConfig(deny=(ip_network("198.51.100.0/24"),))
     place = desk(deadlines, addresses=lists)
     for written in (header("v2", ENDS), b"PROXY TCP6 ::ffff:198.51.100.7 ::1 1 1\r\n"):
         peer = place.arrive()
@@ -179,7 +179,7 @@ def test_addresses_are_allowed_and_denied_as_the_header_says(deadlines: Deadline
 
 def test_connections_are_counted_for_the_client_that_is_named(deadlines: Deadlines) -> None:
     """Two clients behind one balancer may have as many as each of them may have."""
-    place = desk(deadlines, per_client=model.ClientLimit(concurrency=1))
+    place = desk(deadlines, per_client=model.ClientLimitConfig(concurrency=1))
     first, second, third = (place.arrive() for _ in range(3))
     first.sendall(header("v2", ENDS))
     second.sendall(header("v2", ENDS._replace(source="198.51.100.8")))

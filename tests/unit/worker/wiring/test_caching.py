@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from lbproxy.cache.interface import IN_MEMORY
-from lbproxy.config.model import Cache as Settings
-from lbproxy.config.model import Route
+from lbproxy.config.model import CacheConfig as Settings
+from lbproxy.config.model import RouteConfig
 from lbproxy.proxy.steps.cache import Cache
 from lbproxy.worker.wiring.caching import make_cacher, no_cacher
 from lbproxy.worker.wiring.storing import Stores
@@ -18,12 +18,12 @@ def test_routes_share_a_shelf() -> None:
     to = World(1).service.router.match(asking(b"h", b"/"))
     assert to is not None
     make = make_cacher(Stores(Stored(FakeBodies()), None), lambda: 0.0, bytes)
-    first = make(Route("app", cache=Settings()), "app", to, None)
-    second = make(Route("app", path="/x", cache=Settings(max_body=100)), "app", to, None)
+    first = make(RouteConfig("app", cache=Settings()), "app", to, None)
+    second = make(RouteConfig("app", path="/x", cache=Settings(max_body=100)), "app", to, None)
     assert isinstance(first, Cache)
     assert isinstance(second, Cache)
     assert first.shelf is second.shelf
     assert (first.asking.most, second.asking.most) == (IN_MEMORY, 100)
-    assert make(Route("app"), "app", to, None) is None
+    assert make(RouteConfig("app"), "app", to, None) is None
     assert make_cacher(None, lambda: 0.0, bytes) is no_cacher
-    assert no_cacher(Route("app", cache=Settings()), "app", to, None) is None
+    assert no_cacher(RouteConfig("app", cache=Settings()), "app", to, None) is None

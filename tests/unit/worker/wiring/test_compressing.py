@@ -6,7 +6,7 @@ import mmap
 from dataclasses import replace
 
 from lbproxy.balance.ledger import WHOLE_SIZE, Ledger
-from lbproxy.config.model import Compress, Config, Limits, Route
+from lbproxy.config.model import CompressConfig, Config, LimitsConfig, RouteConfig
 from lbproxy.proxy.steps.compress import Compression
 from lbproxy.worker.wiring.compressing import make_compressor
 
@@ -15,9 +15,9 @@ def test_routes_share_what_they_may_take() -> None:
     """What one has under way, another one may not have."""
     ledger = Ledger(mmap.mmap(-1, WHOLE_SIZE))
     ledger.open_row(0)
-    limits = Limits(compressions_per_worker=1)
-    one = Route("app", compress=Compress(("zstd", "gzip")))
-    config = Config("", (), (one, Route("app", path="/x")), (), limits=limits)
+    limits = LimitsConfig(compressions_per_worker=1)
+    one = RouteConfig("app", compress=CompressConfig(("zstd", "gzip")))
+    config = Config("", (), (one, RouteConfig("app", path="/x")), (), limits=limits)
     make = make_compressor(config, ledger, 0, lambda: 0.0)
     first, second = make(one), make(replace(one, path="/y"))
     assert isinstance(first, Compression)
@@ -27,4 +27,4 @@ def test_routes_share_what_they_may_take() -> None:
     assert not second.allowance.begin()
     first.allowance.end()
     assert second.allowance.begin()
-    assert make(Route("app")) is None
+    assert make(RouteConfig("app")) is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 from lbproxy.balance.pool import Pool
-from lbproxy.config.model import HeaderRules, Hsts
+from lbproxy.config.model import HeaderRulesConfig, Hsts
 from lbproxy.proxy.rewriter import UNTOUCHED, RewriteSettings
 from lbproxy.proxy.split import Split
 from lbproxy.proxy.steps.answer import FixedAnswer
@@ -24,7 +24,7 @@ def test_the_nearest_wins() -> None:
     )
     config = read(text)
     assert rewrite_settings(config, config.routes[0], "app") == RewriteSettings(
-        (HeaderRules(set=(("X-A", "pool"),)), HeaderRules(set=(("X-A", "route"),))), (), "basic", Hsts(), "make", "off"
+        (HeaderRulesConfig(set=(("X-A", "pool"),)), HeaderRulesConfig(set=(("X-A", "route"),))), (), "basic", Hsts(), "make", "off"
     )
     assert rewrite_settings(config, None) == RewriteSettings((), (), "strict", Hsts(86400), "make", "off")
     destinations = make_destinations(config, POOLS, [None])

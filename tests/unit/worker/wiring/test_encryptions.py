@@ -30,7 +30,7 @@ def test_what_is_counted() -> None:
     ledger = Ledger(bytearray(SIZE))
     ledger.open_row(0)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    config = model.Config("", (), (), (model.Pool("plain", ()), model.Pool("tls", (), tls=model.PoolTls())))
+    config = model.Config("", (), (), (model.PoolConfig("plain", ()), model.PoolConfig("tls", (), tls=model.PoolTlsConfig())))
     one, other = socket.socketpair()
     with one, other:
         handover = Handover(config, 1, 0, 0, ledger, multiprocessing.Lock(), (), {}, {"tls": context}, -1, None, one)
@@ -46,8 +46,8 @@ def test_what_is_counted() -> None:
 def test_other_files(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """Count for connections from then on, and what is idle is closed; what cannot be used changes nothing, and is told."""
     old, new = Issuer(tmp_path, "old"), Issuer(tmp_path, "new")
-    pool = model.Pool("app", (), tls=model.PoolTls(ca=old.file))
-    renewed = model.Pool("app", (), tls=model.PoolTls(ca=new.file))
+    pool = model.PoolConfig("app", (), tls=model.PoolTlsConfig(ca=old.file))
+    renewed = model.PoolConfig("app", (), tls=model.PoolTlsConfig(ca=new.file))
     ledger = Ledger(bytearray(SIZE))
     ledger.open_row(0)
     idle = UpstreamPool(lambda: 0.0)
@@ -65,7 +65,7 @@ def test_other_files(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     server = serving(*new.issue("app.test"))
     before = made.by_pool["app"].context
     with closing(KeyStore()) as store:
-        for pieces in ("nonsense", "[null]", pool_files.told(pool_files.Pieces(store.note(b"nothing"), None, None, None))):
+        for pieces in ("nonsense", "[null]", pool_files.told(pool_files.PoolPieces(store.note(b"nothing"), None, None, None))):
             made.renew(NewPoolFiles("app", pieces), os.dup(store.fileno()), idle)
         made.renew(NewPoolFiles("app", "[]"), -1, idle)
         assert made.by_pool["app"].context is before

@@ -16,20 +16,20 @@ from lbproxy.observe.metrics import INSPECTIONS
 from lbproxy.observe.snapshot import totals
 from lbproxy.proxy.steps.authorize import Authorize
 from lbproxy.proxy.steps.basic_auth import BasicAuth
-from lbproxy.waf.messages import Verdict
+from lbproxy.waf.messages import WafVerdict
 from lbproxy.worker.wiring.inspecting import Documents, KeyWishes, make_means
 from tests.unit.proxy.world import World
 
-USERS = model.BasicAuth(file=Path("users"))
+USERS = model.BasicAuthConfig(file=Path("users"))
 
 
-def config(*routes: model.Route) -> model.Config:
-    return model.Config(source="", listen=(), routes=routes, pools=(model.Pool("app", ()),))
+def config(*routes: model.RouteConfig) -> model.Config:
+    return model.Config(source="", listen=(), routes=routes, pools=(model.PoolConfig("app", ()),))
 
 
 def test_passwords_come_before_others_are_asked() -> None:
     """Whoever has none costs the log-in server nothing."""
-    world = World(route=model.Route("app", basic_auth=USERS, authorize=model.Authorize("auth")), contents=(b"",))
+    world = World(route=model.RouteConfig("app", basic_auth=USERS, authorize=model.AuthorizeConfig("auth")), contents=(b"",))
     [(_, destination)] = world.routed
     assert [type(step) for step in destination.steps or ()] == [BasicAuth, Authorize]
     [(_, destination)] = World().routed
@@ -37,9 +37,9 @@ def test_passwords_come_before_others_are_asked() -> None:
     assert destination.rewriter is None
 
 
-@pytest.mark.parametrize("route", [model.Route(respond=model.Respond(200), authorize=model.Authorize("app")),
-                                   model.Route(split=(("app", 1),), authorize=model.Authorize("app"))])  # fmt: skip
-def test_wherever_a_route_leads(route: model.Route) -> None:
+@pytest.mark.parametrize("route", [model.RouteConfig(respond=model.RespondConfig(200), authorize=model.AuthorizeConfig("app")),
+                                   model.RouteConfig(split=(("app", 1),), authorize=model.AuthorizeConfig("app"))])  # fmt: skip
+def test_wherever_a_route_leads(route: model.RouteConfig) -> None:
     """A redirect, an answer of its own, or shares of several pools."""
     [(_, destination)] = World(route=route).routed
     if destination.split is not None:
@@ -49,7 +49,7 @@ def test_wherever_a_route_leads(route: model.Route) -> None:
 
 def test_documents_are_followed() -> None:
     """By several, and by nobody; a number of another configuration is nobody's."""
-    documents = Documents(config(model.Route("app", basic_auth=USERS)), [b"first"])
+    documents = Documents(config(model.RouteConfig("app", basic_auth=USERS)), [b"first"])
     heard: list[bytes] = []
     documents.renew(0, b"nobody hears it")
     documents.follow(model.Document("htpasswd", Path("users")), heard.append)
@@ -62,13 +62,13 @@ def test_what_steps_make_of_requests_is_counted() -> None:
     """Each kind in its own cell, where the metrics find it; there is no thread where nobody is asked for a password."""
     ledger = Ledger(bytearray(SIZE))
     ledger.open_row(0)
-    handover: Any = SimpleNamespace(ledger=ledger, child=0, config=config(model.Route("app")), inspectors=None, tap_link=None)
+    handover: Any = SimpleNamespace(ledger=ledger, child=0, config=config(model.RouteConfig("app")), inspectors=None, tap_link=None)
     documents = Documents(handover.config, [])
     means = make_means(handover, documents, None, Noisy(), lambda wish: None)  # type: ignore[arg-type]  # nothing is limited
     assert means.verify is None
     for step, outcome in INSPECTIONS:
         means.told(step, outcome)
-    means.attacked("/", "", Verdict(0, False, 200, 5, (("942100", "ARGS:a"), ("949110", ""))))
+    means.attacked("/", "", WafVerdict(0, False, 200, 5, (("942100", "ARGS:a"), ("949110", ""))))
     assert totals(ledger).inspected == (1,) * len(INSPECTIONS)
     assert totals(ledger).waf.rules == ((942100, 1), (949110, 1))
 
@@ -89,8 +89,8 @@ def test_wishes_for_keys_are_told_now_and_then() -> None:
 
 def test_sets_of_keys_stand_behind_documents() -> None:
     """Their numbers go on where those of the files end."""
-    jwt = model.Jwt(jwks_url="https://idp.test/k", algorithms=("ES256",))
-    made = config(model.Route("app", basic_auth=model.BasicAuth(Path("users")), jwt=jwt))
+    jwt = model.JwtConfig(jwks_url="https://idp.test/k", algorithms=("ES256",))
+    made = config(model.RouteConfig("app", basic_auth=model.BasicAuthConfig(Path("users")), jwt=jwt))
     documents = Documents(made, [b"users", b"keys"])
     heard: list[bytes] = []
     documents.follow(made.key_sets[0], heard.append)

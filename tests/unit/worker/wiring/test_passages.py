@@ -11,8 +11,8 @@ from tests.unit.proxy.world import World
 ONE, ALL = (("db.test", "app"), ("*.db.test", "app")), (("*.db.test", "app"), ("*", "app"))
 
 
-def listen(*passthrough: tuple[str, str]) -> model.Listen:
-    return model.Listen(model.Address("127.0.0.1", 443), passthrough=passthrough)
+def listen(*passthrough: tuple[str, str]) -> model.ListenConfig:
+    return model.ListenConfig(model.Address("127.0.0.1", 443), passthrough=passthrough)
 
 
 @pytest.mark.parametrize(("names", "asked", "passed"), [
@@ -32,7 +32,7 @@ def test_an_exact_name_wins() -> None:
     world, other = World(), World()
     pools = {"app": world.pool, "other": other.pool}
     other.pool.name = "other"
-    config = model.Config("", (), (), (model.Pool("app", ()), model.Pool("other", ())))
+    config = model.Config("", (), (), (model.PoolConfig("app", ()), model.PoolConfig("other", ())))
     names = (("*", "app"), ("*.db.test", "app"), ("a.db.test", "other"))
     passages = make_passages(listen(*names), config, pools)
     assert passages is not None
@@ -45,8 +45,8 @@ def test_an_exact_name_wins() -> None:
 def test_times_are_the_pools() -> None:
     """The pool's before those of all."""
     world = World()
-    timeouts = model.NearTimeouts(connect=1.0, tunnel=7.0)
-    config = model.Config("", (), (), (model.Pool("app", (), timeouts=timeouts, proxy_protocol="v2"),))
+    timeouts = model.NearTimeoutsConfig(connect=1.0, tunnel=7.0)
+    config = model.Config("", (), (), (model.PoolConfig("app", (), timeouts=timeouts, proxy_protocol="v2"),))
     passages = make_passages(listen(("*", "app")), config, {"app": world.pool})
     assert passages is not None
     found = passages.find("")

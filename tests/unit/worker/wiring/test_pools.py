@@ -13,7 +13,7 @@ from gevent.hub import get_hub
 from lbproxy.balance.backend import Backend
 from lbproxy.balance.keyed_pool import KeyedPool
 from lbproxy.balance.lease import Lease
-from lbproxy.balance.ledger import SIZE, Health, Ledger, SlotState, state_at
+from lbproxy.balance.ledger import SIZE, HealthState, Ledger, SlotState, state_at
 from lbproxy.balance.pool import Pool
 from lbproxy.balance.queued_pool import QueuedPool
 from lbproxy.config import model
@@ -23,7 +23,7 @@ from lbproxy.worker.wakeups import Wakeups
 from lbproxy.worker.wiring.pools import Pools, make_pools
 
 
-def made(*pools: model.Pool, limit: int = 0) -> Pools:
+def made(*pools: model.PoolConfig, limit: int = 0) -> Pools:
     ledger = Ledger(bytearray(SIZE))
     ledger.open_row(0)
     ledger.set_secret(bytes(range(32)))
@@ -32,7 +32,7 @@ def made(*pools: model.Pool, limit: int = 0) -> Pools:
         slots = range(number * 3, number * 3 + 3)
         backends[pool.name] = tuple(Backend(pool.name, f"b{slot}", "h", "127.0.0.1", 80, 1, limit, slot) for slot in slots)
         for slot in slots:
-            ledger.cells[state_at(SlotState.HEALTH, slot)] = Health.UP
+            ledger.cells[state_at(SlotState.HEALTH, slot)] = HealthState.UP
     one, other = socket.socketpair()
     other.close()
     with one:
@@ -48,7 +48,7 @@ def made(*pools: model.Pool, limit: int = 0) -> Pools:
 @pytest.mark.parametrize("balance", ["least_conn", "round_robin", "random_two"])
 def test_by_load_or_in_turn(balance: str) -> None:
     """Nothing is asked."""
-    pools, admissions = made(model.Pool("app", (), balance))
+    pools, admissions = made(model.PoolConfig("app", (), balance))
     assert type(pools["app"]) is Pool
     assert admissions == {}
     leases = [pools["app"].pick() for _ in range(30)]
@@ -56,11 +56,12 @@ def test_by_load_or_in_turn(balance: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "settings", [{"balance": "source_hash"}, {"sticky": model.Sticky()}, {"balance": "source_hash", "sticky": model.Sticky()}]
+    "settings",
+    [{"balance": "source_hash"}, {"sticky": model.StickyConfig()}, {"balance": "source_hash", "sticky": model.StickyConfig()}],
 )
 def test_by_what_a_request_says(settings: dict[str, object]) -> None:
     """The pool asks, and its admission knows the answer; other pools are as they are."""
-    pools, admissions = made(model.Pool("plain", ()), model.Pool("app", (), **settings))  # type: ignore[arg-type]  # of the table above
+    pools, admissions = made(model.PoolConfig("plain", ()), model.PoolConfig("app", (), **settings))  # type: ignore[arg-type]  # of the table above
     assert isinstance(pools["app"], KeyedPool)
     assert type(pools["plain"]) is Pool
     assert list(admissions) == ["app"]
@@ -68,9 +69,9 @@ def test_by_what_a_request_says(settings: dict[str, object]) -> None:
 
 def test_with_limits() -> None:
     """They queue, unless the queue is off: then a full pool says so at once."""
-    pools, admissions = made(model.Pool("app", ()), limit=1)
+    pools, admissions = made(model.PoolConfig("app", ()), limit=1)
     assert isinstance(pools["app"], QueuedPool)
     assert list(admissions) == ["app"]
-    pools, admissions = made(model.Pool("app", (), queue=0), limit=1)
+    pools, admissions = made(model.PoolConfig("app", (), queue=0), limit=1)
     assert type(pools["app"]) is Pool
     assert admissions == {}

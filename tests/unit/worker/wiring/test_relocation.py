@@ -15,7 +15,7 @@ from gevent.hub import get_hub
 from lbproxy.balance import endpoints
 from lbproxy.balance.keyed_pool import KeyedPool
 from lbproxy.balance.lease import Lease
-from lbproxy.balance.ledger import SIZE, Health, Ledger, PerSlot, SlotState, cell_at, state_at
+from lbproxy.balance.ledger import SIZE, HealthState, Ledger, PerSlot, SlotState, cell_at, state_at
 from lbproxy.balance.pick_result import ASK
 from lbproxy.balance.queued_pool import QueuedPool
 from lbproxy.balance.selection import NO_PREFERENCE
@@ -40,9 +40,12 @@ class Scene:
         ledger = self.ledger = Ledger(bytearray(SIZE))
         ledger.open_row(0)
         for slot in range(6):
-            ledger.cells[state_at(SlotState.HEALTH, slot)] = Health.UP
-        written = (model.Backend(model.Address("app.test", 80), 1, limit), model.Backend(model.Address("10.9.9.9", 80), 1, limit))
-        config = model.Config("", (), (), (model.Pool("app", written, **settings),))
+            ledger.cells[state_at(SlotState.HEALTH, slot)] = HealthState.UP
+        written = (
+            model.BackendConfig(model.Address("app.test", 80), 1, limit),
+            model.BackendConfig(model.Address("10.9.9.9", 80), 1, limit),
+        )
+        config = model.Config("", (), (), (model.PoolConfig("app", written, **settings),))
         pools = endpoints.unplaced(config, {"app.test": ("10.0.0.1",)})
         placed = endpoints.placed(pools, dict(zip(endpoints.identities(config, pools), range(3), strict=True)))
         one, other = socket.socketpair()
@@ -68,7 +71,7 @@ class Scene:
 
 
 @pytest.fixture(params=[
-    {}, {"balance": "round_robin"}, {"balance": "random_two"}, {"balance": "source_hash"}, {"sticky": model.Sticky()},
+    {}, {"balance": "round_robin"}, {"balance": "random_two"}, {"balance": "source_hash"}, {"sticky": model.StickyConfig()},
     {"limit": 50},
 ])  # fmt: skip
 def scene(request: pytest.FixtureRequest) -> Iterator[Scene]:
