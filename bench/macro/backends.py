@@ -114,6 +114,9 @@ class Backends:
         for name, size in (("1k", 1024), ("100k", 100 * 1024), ("16m", 16 * 1024 * 1024)):
             (files / name).write_bytes(os.urandom(size))
 
+        lines = (f"<p>{number}: the quick brown fox jumps over {number * number} lazy dogs</p>\n" for number in range(10_000))
+        (files / "text").write_text("".join(lines)[: 100 * 1024])
+
         def server(number: int, port: int, spoken: str = "") -> str:
             return _SERVER.format(
                 port=port, spoken=spoken, name=f"s{number}", folder=folder, grpc_path=GRPC_PATH, denied=DENIED, stored=STORED

@@ -31,6 +31,8 @@ class Setup(NamedTuple):
     """There are routes with one step each (steps.py)."""
     cache: bool = False
     """Answers that say that they may be stored are, and given out again without asking the backends."""
+    compress: bool = False
+    """Text leaves compressed for those who want that."""
 
 
 USUAL = Setup("usual")
@@ -40,7 +42,8 @@ MANY = Setup(f"{MANY_BACKENDS} backends", backends=MANY_BACKENDS)
 H2_BACKENDS = Setup("HTTP/2 to backends", backend_http2=True)
 STEPS = Setup("steps", steps=True)
 CACHE = Setup("cache", cache=True)
-SETUPS = (USUAL, TWO_WORKERS, RE_ENCRYPT, MANY, H2_BACKENDS, STEPS, CACHE)
+GZIP = Setup("cache and gzip", cache=True, compress=True)
+SETUPS = (USUAL, TWO_WORKERS, RE_ENCRYPT, MANY, H2_BACKENDS, STEPS, CACHE, GZIP)
 
 STORED = "/stored"
 """What is below it may be stored: the same files once more."""
@@ -130,6 +133,7 @@ LOADS = (
     Case("hit", STORED + "/1k", CONNECTIONS, "1k out of the proxy's cache", setup=CACHE),
     Case("hit100k", STORED + "/100k", CONNECTIONS, "100k out of the proxy's cache", setup=CACHE),
     Case("h2-hit", STORED + "/1k", 16, "hit over HTTP/2: 16 connections, 16 streams on each", streams=16, setup=CACHE),
+    Case("gzip-hit", STORED + "/text", CONNECTIONS, "100 KiB of text out of the proxy's cache, in gzip", "gzip", setup=GZIP),
     Case("100backends", "/tiny", CONNECTIONS, f"tiny over {MANY_BACKENDS} backends", setup=MANY),
 )
 IDLE = "idle"

@@ -16,6 +16,7 @@ Asked over real connections, duty by duty (NAMES):
     http/2             ALPN chooses it for who offers it, and HTTP/1.1 for who offers that alone; the backend sees the same
                        fields of its requests, and an upload arrives whole; many of them are under way at once on one connection
     grpc               a call of gRPC comes back with its message, and its status in the trailers, where backends answer it
+    compression        text leaves in gzip for those who want that, where the proxies are to do so
     cache              an answer that may be stored is given out again, to anybody, over both protocols, and another is not, where
                        that is asked for; without it none is
     access log         a line for each request in the file, which names what was asked for
@@ -25,6 +26,7 @@ What a proxy cannot do at all is waived for it alone, and said in the report (Ki
 
 from __future__ import annotations
 
+import gzip
 import http.client
 import math
 import socket
@@ -69,6 +71,7 @@ class Asked:
     backend_http2: bool = False
     grpc: bool = False
     cache: bool = False
+    compress: bool = False
 
     def requests(self) -> int:
         """As many as show how they are spread."""
@@ -124,10 +127,13 @@ def check(
     backend_http2: bool = False,
     grpc: bool = False,
     cache: bool = False,
+    compress: bool = False,
     waived: Collection[str] = (),
 ) -> str:
     """BenchError naming the duty that is not done; otherwise what TLS a client gets: version, cipher, resumption."""
-    asked = Asked(name, https_port, http_port, certificate, access_log, backends, backend_tls, backend_http2, grpc, cache)
+    asked = Asked(
+        name, https_port, http_port, certificate, access_log, backends, backend_tls, backend_http2, grpc, cache, compress
+    )  # fmt: skip
     for duty, proof in PROOFS.items():
         if duty not in waived:
             try:
@@ -357,6 +363,28 @@ def _cache(asked: Asked) -> None:
         raise BenchError(f"over HTTP/2 {STORED}/nth was another one")
 
 
+def _compression(asked: Asked) -> None:
+    """For those who want it alone, out of the cache as well, and it is the same text."""
+    text = _fetched(asked, f"{STORED}/text")
+    for _ in range(2):
+        body, coding = _coded(asked, f"{STORED}/text")
+        if (coding == "gzip") != asked.compress:
+            raise BenchError(f"{STORED}/text came in {coding or 'no coding'} for who wants gzip")
+        if coding and gzip.decompress(body) != text:
+            raise BenchError(f"{STORED}/text is something else in {coding}")
+
+
+def _coded(asked: Asked, path: str) -> tuple[bytes, str]:
+    """As it leaves for who wants gzip; its coding."""
+    connection = connect(asked.https, asked.certificate)
+    try:
+        connection.request("GET", path, headers={"Accept-Encoding": "gzip"})
+        response = connection.getresponse()
+        return response.read(), response.headers.get("Content-Encoding", "")
+    finally:
+        connection.close()
+
+
 def _fetched(asked: Asked, path: str) -> bytes:
     """Over a connection of its own."""
     connection = connect(asked.https, asked.certificate)
@@ -406,6 +434,7 @@ PROOFS: dict[str, Callable[[Asked], None]] = {
     HTTP2: _http2,
     "grpc": _grpc,
     "cache": _cache,
+    "compression": _compression,
     "access log": _access_log,
 }
 NAMES = tuple(PROOFS)

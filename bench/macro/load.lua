@@ -21,6 +21,7 @@ local browser = {
 local kinds = {
   plain = function() end,
   browser = function() for name, value in pairs(browser) do wrk.headers[name] = value end end,
+  gzip = function() wrk.headers["Accept-Encoding"] = "gzip" end,
   upload = function(bytes) wrk.method = "POST"; wrk.body = string.rep("u", tonumber(bytes)) end,
   named = function()
     for name, value in pairs({ ["Host"] = "localhost", ["User-Agent"] = "Mozilla/5.0", ["Accept"] = "*/*" }) do wrk.headers[name] = value end

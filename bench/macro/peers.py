@@ -89,6 +89,7 @@ class Peer:
         backend_http2: bool = False,
         icap: int | None = None,
         cache: bool = False,
+        compress: bool = False,
     ) -> None:
         """`icap`: see Site; None: no routes have steps.
 
@@ -97,7 +98,7 @@ class Peer:
         https, http = free_ports(2)
         self.site = Site(
             folder, https, http, backends, certificate, folder / "access.log", workers, backend_ca, backend_http2,
-            icap is not None, icap or 0, cache,
+            icap is not None, icap or 0, cache, compress,
         )  # fmt: skip
         recipe = make(self.site)
         stdout = self.site.access_log if recipe.log_is_stdout else folder / "stdout"

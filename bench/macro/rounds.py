@@ -94,7 +94,7 @@ class Stage:
         icap = self.backends.icap if setup.steps else None
         peer = Peer(
             name, make, folder, ports, self._certificate, cores, setup.workers, ca,
-            backend_http2=http2, icap=icap, cache=setup.cache,
+            backend_http2=http2, icap=icap, cache=setup.cache, compress=setup.compress,
         )  # fmt: skip
         try:
             yield peer
@@ -123,6 +123,7 @@ class Stage:
             backend_http2=setup.backend_http2,
             grpc=setup.backend_http2 and self.backends.grpc,
             cache=setup.cache,
+            compress=setup.compress,
             waived=waived,
         )
 

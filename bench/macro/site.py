@@ -32,6 +32,8 @@ class Site(NamedTuple):
     """The port of an ICAP server on 127.0.0.1; 0: there is none."""
     cache: bool = False
     """What may be stored is, and given out again."""
+    compress: bool = False
+    """Text leaves in gzip for those who want that."""
 
 
 class Recipe(NamedTuple):

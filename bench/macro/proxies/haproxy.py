@@ -44,6 +44,13 @@ _CACHING = """\
     http-request cache-use stored
     http-response cache-store stored
 """
+# Each hit anew: what it stores is what came.
+_COMPRESSING = """\
+    filter cache stored
+    filter compression
+    compression algo gzip
+    compression type text/plain
+"""
 
 
 def haproxy(site: Site) -> Recipe:
@@ -55,6 +62,8 @@ def haproxy(site: Site) -> Recipe:
     )
     config = site.folder / "haproxy.cfg"
     told = {"stored": _STORED, "caching": _CACHING} if site.cache else {"stored": "", "caching": ""}
+    if site.compress:
+        told["caching"] += _COMPRESSING
     config.write_text(_CONFIG.format(**site._asdict(), servers=servers, **told))
     command = [require("haproxy", "a peer"), "-W", "-db", "-f", str(config)]
     return Recipe(command, {}, site.folder, log_is_stdout=True)

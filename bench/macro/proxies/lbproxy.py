@@ -65,7 +65,8 @@ def _stored(site: Site) -> str:
         return ""
     bodies = site.folder / "bodies"
     bodies.mkdir(exist_ok=True)
-    return f'[route.cache]\n[cache]\nmemory = "64MiB"\nfiles = "{bodies}"\ndisk = "256MiB"\n'
+    coded = '[route.compress]\ncodings = ["gzip"]\ntypes = ["text/plain"]\n' if site.compress else ""
+    return f'{coded}[route.cache]\n[cache]\nmemory = "64MiB"\nfiles = "{bodies}"\ndisk = "256MiB"\n'
 
 
 def pure(site: Site) -> Recipe:

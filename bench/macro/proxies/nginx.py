@@ -76,6 +76,14 @@ _STORED = (
     "proxy_cache_path {folder}/stored levels=1:2 keys_zone=stored:16m max_size=256m inactive=1h use_temp_path=off;"
     " open_file_cache max=1000; sendfile on;"
 )
+# Each hit anew, at the level that the others use: what it stores is what came.
+_COMPRESSING = "gzip on; gzip_types text/plain; gzip_vary on; gzip_proxied any; gzip_comp_level 6; gzip_min_length 1024;"
+
+
+def _caching(site: Site, passed: str) -> str:
+    if not site.cache:
+        return ""
+    return f"location {STORED}/ {{ {passed} proxy_cache stored; proxy_cache_lock on; {_COMPRESSING if site.compress else ''} }}"
 
 
 def nginx(site: Site) -> Recipe:
@@ -92,7 +100,7 @@ def nginx(site: Site) -> Recipe:
             user=user_line(),
             # Counts that all workers share, without which each balances by itself; one worker needs none.
             stored=_STORED.format(folder=site.folder) if site.cache else "",
-            caching=f"location {STORED}/ {{ {passed} proxy_cache stored; proxy_cache_lock on; }}" if site.cache else "",
+            caching=_caching(site, passed),
             zone="zone pool 256k; " if site.workers > 1 else "",
             servers=" ".join(f"server 127.0.0.1:{port};" for port in site.backends),
             kept=max(KEPT, 2 * len(site.backends)),

@@ -86,6 +86,7 @@ WITHOUT = {
         r"(?s)(upstream pool.*?)(location / )",
         r"proxy_cache_path stored keys_zone=s:1m; \1 location /stored/ { proxy_pass http://pool; proxy_cache s; } \2",
     ),
+    "compression: /stored/text came in gzip": ("(access_log .*?;)", r"\1 gzip on; gzip_types *; gzip_proxied any;"),
     "access log: 0 lines": ("access_log .*?;", "access_log off;"),
 }
 
@@ -139,7 +140,8 @@ def test_only_duties_that_there_are_are_waived() -> None:
         assert kind.cases is None or kind.cases <= set(cases.NAMES), name
 
 
-EACH = [cases.USUAL, cases.RE_ENCRYPT, cases.H2_BACKENDS, cases.CACHE, cases.Setup("four backends", workers=2, backends=4)]
+FOUR = cases.Setup("four backends", workers=2, backends=4)
+EACH = [cases.USUAL, cases.RE_ENCRYPT, cases.H2_BACKENDS, cases.CACHE, cases.GZIP, FOUR]
 
 
 @pytest.mark.parametrize("setup", EACH, ids=str)
