@@ -3,8 +3,9 @@
 Theory of operation. What was read of the client so far is its hello (worker/accept/hellos.py), which is kept until a backend has
 accepted a connection. Up to there nothing was sent to anybody, so the next backend is tried as for a request: other ones first,
 within the pool's budget, and a client that leaves meanwhile ends it. From there on it is a tunnel (tunnel.py) as behind a 101: the
-lease is held until its end, silence is limited, a drain waits for it and cuts it in the end. A try that reached a backend is never
-made again, for the backend may have answered; whether the handshake comes about is the two sides' business.
+lease is held until its end, a silent one has no greenlet, silence is limited, a drain waits for it and cuts it in the end. A try
+that reached a backend is never made again, for the backend may have answered; whether the handshake comes about is the two sides'
+business.
 
 Whoever gets no backend is told so by an alert, which every client of TLS understands. Half of a client's connection may end in a
 tunnel, but not before: TLS has no use for a client that says hello and nothing else, so its end means that it has gone.
@@ -56,8 +57,8 @@ class PassedConnection:
     """One of them; `serve` once, in the connection's own greenlet. Owner of the client's stream from the beginning."""
 
     __slots__ = (
-        "_answered", "_backend", "_begun", "_bytes_down", "_bytes_up", "_client", "_count", "_ends", "_leased", "_name", "_open",
-        "_parsed", "_passage", "_reason", "_service", "_strand", "_stream", "_tries",
+        "_answered", "_backend", "_begun", "_bytes_down", "_bytes_up", "_client", "_count", "_ends", "_lease", "_leased", "_name",
+        "_open", "_parsed", "_passage", "_reason", "_service", "_strand", "_stream", "_tries",
     )  # fmt: skip
 
     def __init__(
@@ -85,6 +86,8 @@ class PassedConnection:
         self._reason = self._backend = ""
         self._tries = self._bytes_up = self._bytes_down = 0
         self._strand: Strand | None = None
+        self._lease: Lease | None = None
+        """Of the backend that it is passed to."""
         self._open: Tunnel | None = None
         stream.deadline = NEVER
         stream.owner = self
@@ -119,11 +122,22 @@ class PassedConnection:
 
     def serve(self, data: bytes) -> None:
         """`data`: what was read of the client. Lets nothing out."""
+        self._stream.write_stall = self._passage.write_stall
+        self._guarded(data)
+
+    def _wake(self) -> None:
+        """From the event loop: bytes have come to a tunnel that rests, or its end."""
+        self._service.strands.start(lambda: self._guarded(b""))
+
+    def _guarded(self, data: bytes) -> None:
         service, stream = self._service, self._stream
         self._strand = service.strands.current()
-        stream.write_stall = self._passage.write_stall
         try:
-            self._pass(data)
+            if self._open is None:
+                self._open = self._tunnel()
+                self._run(self._open, data)
+            else:
+                self._run(self._open, b"")
         except _NoBackend as why:
             self._reason = str(why)
             self._count_as(Scalar.PASSED_FAILED)
@@ -138,11 +152,19 @@ class PassedConnection:
             stream.abort()
         finally:
             self._strand = None
-            service.connections.discard(self)
-            self._count.release()
-            self._log()
+            if self._open is None or not self._open.resting:
+                self._close()
 
-    def _pass(self, data: bytes) -> None:
+    def _close(self) -> None:
+        self._open = None
+        if self._lease is not None:
+            self._lease.release()
+        self._service.connections.discard(self)
+        self._count.release()
+        self._log()
+
+    def _tunnel(self) -> Tunnel:
+        """To a backend that has accepted a connection, whose lease is ours. Raises _NoBackend."""
         service, pool = self._service, self._passage.pool
         tried: tuple[int, ...] = ()
         budgeted = -1
@@ -157,14 +179,14 @@ class PassedConnection:
                 try:
                     backend = self._dial(lease)
                     if backend is not None:
-                        # It is no further try from here on: it may last for hours, and others have to find room in the budget.
-                        service.retries.end(budgeted)
-                        budgeted = -1
-                        self._carry(backend, data, lease)
-                        return
+                        self._lease = lease
+                        backend.write_stall = self._passage.write_stall
+                        return Tunnel(service, self._stream, backend, self._passage.tunnel, self._wake)
                 finally:
-                    lease.release()
+                    if self._lease is None:
+                        lease.release()
             finally:
+                # One that stands is no further try: it may last for hours, and others have to find room in the budget.
                 service.retries.end(budgeted)
             tried = (*tried, lease.slot)
             budgeted = service.retries.begin(pool, self._tries, nothing_sent=True)
@@ -217,25 +239,27 @@ class PassedConnection:
             retries=self._service.retries.most(self._passage.pool, error.kind),
         )
 
-    def _carry(self, backend: Stream, data: bytes, lease: Lease) -> None:
-        """Bytes both ways, for as long as it lasts."""
-        service, stream = self._service, self._stream
-        self._reason = ""  # an earlier try's failure is told by `tries`
-        self._count_as(Scalar.PASSED)
-        backend.write_stall = self._passage.write_stall
-        tunnel = self._open = Tunnel(service, stream, backend, self._passage.tunnel)
+    def _run(self, tunnel: Tunnel, data: bytes) -> None:
+        """Bytes both ways, until it rests or is over. `data`: what was read of the client, for a tunnel that begins."""
         try:
-            tunnel.run(b"", data, b"")
+            if data:
+                self._reason = ""  # an earlier try's failure is told by `tries`
+                self._count_as(Scalar.PASSED)
+                tunnel.run(b"", data, b"")
+            else:
+                tunnel.resume()
         finally:
-            self._open = None
             self._reason = tunnel.reason
             self._bytes_up, self._bytes_down = tunnel.bytes_up, tunnel.bytes_down
+        if tunnel.resting:
+            return
         if tunnel.reason == "tunnel_backend_lost" and not tunnel.bytes_down:  # it takes connections, and no more
-            service.counters.note_failure("closed", lease.slot)
+            assert self._lease is not None
+            self._service.counters.note_failure("closed", self._lease.slot)
         if tunnel.broken:
-            stream.abort()
+            self._stream.abort()
         else:
-            stream.finish()
+            self._stream.finish()
 
     def _refuse(self) -> None:
         try:

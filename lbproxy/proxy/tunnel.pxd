@@ -9,6 +9,7 @@ cdef class _Direction:
     cdef public long long carried
     cdef public str name
     cdef public bint over
+    cdef public bint resting
     cdef public Stream sink
     cdef public str sink_name
     cdef public Stream source
@@ -24,10 +25,13 @@ cdef class Tunnel:
     cdef public _Direction _down
     cdef public double _idle
     cdef public object _main
+    cdef public double _patience
     cdef public Service _service
     cdef public _Direction _up
     cdef public object _up_strand
+    cdef public object _wake
     cdef public str reason
+    cdef public bint resting
 
     cdef _carry(self, _Direction way, bytes data)
     cdef bytes _read(self, _Direction way, long limit)

@@ -4,6 +4,9 @@ Theory of operation. Two strands, one a direction, for as long as the tunnel las
 next. What is held is one piece a direction, and a side that takes nothing stops the other one's reading (back-pressure by the
 kernel's buffers), never the opposite direction. A message costs its reader one wake-up, as a request does.
 
+A tunnel that rests (`wake`): when nobody has said anything for REST its strands end, and it costs its streams and no stacks. What
+comes then, a limit that has passed, or a cut, calls `wake`, and `resume` goes on in a strand of its own.
+
 How it ends:
 
 1. A side ends its output (FIN, close_notify): the other side is told so, and the opposite direction goes on; a query whose answer
@@ -21,13 +24,17 @@ How it ends:
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from lbproxy.errors import ConnectionLost, StreamError, TimedOut
 from lbproxy.proxy.service import Service
-from lbproxy.streams import BODY_READ, HEAD_READ, Strand, Stream
+from lbproxy.streams import BODY_READ, HEAD_READ, NEVER, Strand, Stream
 
 HALF_CLOSED = 60.0
 """Seconds of silence after which a tunnel of which one direction has ended is over. A peer that vanished after its goodbye looks
 like one that waits for an answer; HAProxy's documentation advises 30 s for it (timeout client-fin)."""
+REST = 2.0
+"""Seconds of silence after which a tunnel rests: two strands are 12 of the 16 KiB that a silent one takes."""
 
 
 class _Stop(BaseException):
@@ -37,7 +44,7 @@ class _Stop(BaseException):
 class _Direction:
     """Bytes from `source` to `sink`."""
 
-    __slots__ = ("busy", "carried", "name", "over", "sink", "sink_name", "source", "whole")
+    __slots__ = ("busy", "carried", "name", "over", "resting", "sink", "sink_name", "source", "whole")
 
     def __init__(self, source: Stream, sink: Stream, name: str, sink_name: str) -> None:
         self.source = source
@@ -47,6 +54,8 @@ class _Direction:
         self.carried = 0
         """Bytes that the sink was given."""
         self.over = False
+        self.resting = False
+        """No strand waits for the source."""
         self.whole = False
         """The source has ended, and the sink was told: it has everything."""
         self.busy = False
@@ -54,7 +63,8 @@ class _Direction:
 
 
 class Tunnel:
-    """One tunnel; `run` once. Owner of both streams from then on; ends both, but leaves finishing the client's to the caller."""
+    """One tunnel; `run` once, and `resume` whenever it wakes. Owner of both streams from then on; ends both, but leaves finishing
+    the client's to the caller."""
 
     __slots__ = (
         "_active",
@@ -65,17 +75,27 @@ class Tunnel:
         "_down",
         "_idle",
         "_main",
+        "_patience",
         "_service",
         "_up",
         "_up_strand",
+        "_wake",
         "reason",
+        "resting",
     )
 
-    def __init__(self, service: Service, client: Stream, backend: Stream, idle: float) -> None:
-        """`idle`: seconds of silence after which it is over."""
+    def __init__(
+        self, service: Service, client: Stream, backend: Stream, idle: float, wake: Callable[[], None] | None = None
+    ) -> None:
+        """`idle`: seconds of silence after which it is over; `wake`: starts a strand that calls `resume`; None: it never rests."""
         self._service = service
         self._clock = service.clock
         self._idle = idle
+        self._wake = wake
+        self._patience = idle if wake is None else min(idle, REST)
+        """Seconds that a read waits."""
+        self.resting = False
+        """Nobody runs it: `run` or `resume` has come back, and it is not over."""
         self._client = client
         self._backend = backend
         self._up = _Direction(client, backend, "client", "backend")
@@ -109,13 +129,28 @@ class Tunnel:
     # ---------------------------------------------------------------- from the event loop
 
     def on_readable(self) -> None:
-        """See StreamOwner: whose turn it is to be read is decided by the one who writes it elsewhere."""
+        """See StreamOwner: whose turn it is to be read is decided by the one who writes it elsewhere, unless that one rests."""
+        if self.resting:
+            self._get_up()
+        elif self._up.resting and self._client.unread:
+            self._service.strands.later(self._up_again)
 
     def on_expired(self) -> None:
         """See StreamOwner: while a piece is being written the limit is the write's."""
+        if self.resting:
+            self._get_up()
+
+    def _get_up(self) -> None:
+        self.resting = False
+        assert self._wake is not None
+        self._service.strands.later(self._wake)
 
     def cut(self, reason: str) -> None:
         """End it now, with notice to both sides."""
+        if self.resting:
+            self.reason = reason
+            self._get_up()
+            return
         if self._main is None or self.reason:
             return
         self.reason = reason
@@ -125,21 +160,39 @@ class Tunnel:
 
     def _begin_up(self, early: bytes) -> None:
         if self._main is not None and not self.reason:
+            self._up.resting = False
             self._service.strands.start(lambda: self._run_up(early))
+
+    def _up_again(self) -> None:
+        if self._up.resting:
+            self._begin_up(b"")
 
     # ---------------------------------------------------------------- in the client's strand
 
     def run(self, head: bytes, early_up: bytes, early_down: bytes) -> None:
         """Carry bytes until the tunnel is over. `head`: the 101 for the client; `early_*`: what either side has sent already."""
-        strands = self._service.strands
         self._client.owner = self._backend.owner = self
         self._active = self._clock()
+        self._both(early_up, head + early_down)
+
+    def resume(self) -> None:
+        """In a strand of its own: go on after a rest, or end what has its end."""
+        if not self.reason and self._active + self._idle <= self._clock():
+            self._fail("tunnel_idle", broken=False)
+        self._both(b"", b"")
+
+    def _both(self, early_up: bytes, early_down: bytes) -> None:
+        strands = self._service.strands
         self._main = strands.current()
-        strands.later(lambda: self._begin_up(early_up))
+        self._down.resting = False
         try:
-            self._carry(self._down, head + early_down)
-            while not self._up.over:
-                strands.park()
+            if not self.reason:
+                strands.later(self._up_again if self._up.resting else lambda: self._begin_up(early_up))
+                self._carry(self._down, early_down)
+                while not self._up.over and not self._down.resting:
+                    if self._up.resting:  # the one that ended has shortened its time
+                        strands.later(self._up_again)
+                    strands.park()
         except _Stop:
             pass
         except BaseException:
@@ -147,7 +200,9 @@ class Tunnel:
             raise
         finally:
             self._main = None
-            self._end()
+            self.resting = self._down.resting
+            if not self.resting:
+                self._end()
 
     def _end(self) -> None:
         """The second strand is stopped before the streams end: nobody may be reading one that is being finished."""
@@ -178,10 +233,10 @@ class Tunnel:
             self._service.on_fault(error)
             self._fail("internal_error")
         finally:
-            self._up.over = True
+            self._up.over = not self._up.resting
             self._up_strand = None
             main = self._main
-            if main is not None and (self._down.over or self.reason):
+            if self._up.over and main is not None and (self._down.over or self.reason):
                 self._service.strands.throw_later(main, _Stop())
 
     # ---------------------------------------------------------------- in both
@@ -202,14 +257,16 @@ class Tunnel:
                 way.carried += len(data)
                 limit = BODY_READ if len(data) >= HEAD_READ else HEAD_READ
             self._active = now = clock()
-            source.deadline = now + self._idle
+            source.deadline = now + self._patience
             data = self._read(way, limit)
             if not data:
-                self._pass_on_end(way)
+                if not way.resting:
+                    self._pass_on_end(way)
                 return
 
     def _read(self, way: _Direction, limit: int) -> bytes:
-        """The next piece, b"" at the end; raises _Stop when the tunnel is over: nobody said anything, or the source is lost."""
+        """The next piece, b"" at the end, or where it rests from now on; raises _Stop when it is over: nobody said anything,
+        or the source is lost."""
         opposite = self._down if way is self._up else self._up
         while True:
             try:
@@ -222,7 +279,11 @@ class Tunnel:
                     half_closed = self._up.over or self._down.over
                     self._fail("tunnel_half_closed" if half_closed else "tunnel_idle", broken=False)
                     raise _Stop from None
-                way.source.deadline = silent_until  # the other direction was busy
+                if self._may_rest(way, opposite, now):
+                    way.resting = True
+                    way.source.deadline = NEVER if way is self._up else silent_until
+                    return b""
+                way.source.deadline = min(silent_until, now + self._patience)  # the other direction was busy
             except ConnectionLost:
                 if opposite.whole:
                     self._broken = True
@@ -230,6 +291,12 @@ class Tunnel:
                 else:
                     self._fail(f"tunnel_{way.name}_lost")
                 raise _Stop from None
+
+    def _may_rest(self, way: _Direction, opposite: _Direction, now: float) -> bool:
+        """The second strand first; neither while one has ended."""
+        if self._wake is None or opposite.busy or opposite.over or now < self._active + self._patience:
+            return False
+        return way is self._up or (self._up.resting and not self._client.unread)
 
     def _pass_on_end(self, way: _Direction) -> None:
         way.busy = True
@@ -253,6 +320,7 @@ class Tunnel:
     def _settle(self, way: _Direction) -> None:
         way.over = True
         self._idle = min(self._idle, HALF_CLOSED)
+        self._patience = self._idle
         way.sink.deadline = min(way.sink.deadline, self._clock() + self._idle)
 
     def _fail(self, reason: str, broken: bool = True) -> None:

@@ -22,6 +22,7 @@ from lbproxy.proxy.admission import Admission
 from lbproxy.proxy.affinity import Affinity, Source
 from lbproxy.proxy.passed import Passage, PassedConnection
 from lbproxy.proxy.queue import Queue
+from lbproxy.proxy.tunnel import REST
 from lbproxy.worker.wiring.passages import make_passages
 from tests.unit.proxy.world import EOF, LOST, FakeStream, World
 
@@ -284,3 +285,96 @@ def test_a_failure_that_is_not_to_be_tried_again() -> None:
         world.refusing[port] = UpstreamError(504, "connect_timeout", nothing_sent=True)
     connect(world, **settings)
     assert (len(world.dials), told(world)[0]) == (1, "connect_timeout")
+
+
+# ---------------------------------------------------------------- rest
+
+
+def strands(world: World) -> int:
+    return sum(not strand.dead for strand in world.strands)
+
+
+def rested(**settings: Any) -> tuple[World, FakeStream, FakeStream]:
+    """One that has been silent for so long that it has no strands."""
+    world = World(backends=1)
+    client = connect(world, **settings)
+    backend = world.upstream
+    assert backend.take() == HELLO
+    assert strands(world) == 2
+    world.pass_time(3 * REST)
+    assert (strands(world), tunnels(world), world.count(PerSlot.IN_FLIGHT, 0)) == (0, 1, 1)
+    return world, client, backend
+
+
+def test_a_silent_one_has_no_strands_and_loses_nothing() -> None:
+    """Whoever speaks first; it rests again, as often as it is silent."""
+    world, client, backend = rested()
+    for number in range(3):
+        speaker, listener = (client, backend) if number != 1 else (backend, client)
+        speaker.feed(b"a", b"b")
+        listener.feed(b"c")
+        assert (listener.take(), speaker.take(), strands(world)) == (b"ab", b"c", 2)
+        world.pass_time(3 * REST)
+        assert strands(world) == 0
+    client.feed(EOF)
+    assert backend.output_ended
+    backend.feed(b"rest", EOF)
+    assert (client.take(), client.end) == (b"rest", "finish")
+    assert told(world) == ("", len(HELLO) + 5, 8, "b0", 1)
+    world.at_rest()
+
+
+def test_one_direction_may_rest_while_the_other_has_much_to_say() -> None:
+    """What comes then is carried; and who ends, ends it as ever."""
+    world = World(backends=1)
+    client = connect(world)
+    backend = world.upstream
+    backend.take()
+    for _ in range(8):
+        backend.feed(b"down")
+        world.pass_time(REST / 2)
+    assert client.take() == 8 * b"down"
+    client.feed(b"up")
+    assert backend.take() == b"up"
+    backend.feed(EOF)
+    client.feed(b"late", EOF)
+    assert backend.take() == b"late"
+    assert told(world)[0] == ""
+    world.at_rest()
+
+
+@pytest.mark.parametrize(("who", "how", "reason"), [
+    ("client", LOST, "tunnel_client_lost"), ("backend", LOST, "tunnel_backend_lost"), ("backend", EOF, "tunnel_half_closed"),
+    ("client", EOF, "tunnel_half_closed"), ("", EOF, "tunnel_idle"),
+])  # fmt: skip
+def test_every_end_finds_one_that_rests(who: str, how: bytes, reason: str) -> None:
+    world, client, backend = rested(timeouts=model.NearTimeouts(tunnel=90.0))
+    if who:
+        (client if who == "client" else backend).feed(how)
+    world.pass_time(120.0)
+    assert client.end
+    assert told(world)[0] == reason
+    world.at_rest()
+
+
+def test_one_that_rests_is_cut_by_a_drain() -> None:
+    world, client, backend = rested()
+    [connection] = world.service.connections
+    assert connection.tunnel
+    connection.cut()
+    connection.cut()
+    world.settle()
+    assert (client.end, backend.end) == ("finish", "finish")
+    assert told(world)[0] == "tunnel_drained"
+    world.at_rest()
+
+
+def test_both_sides_speak_at_once_to_one_that_rests() -> None:
+    """Before it has got up."""
+    world, client, backend = rested()
+    world.later(lambda: backend.feed(b"down"))
+    client.feed(b"up")
+    world.settle()
+    assert (backend.take(), client.take()) == (b"up", b"down")
+    client.feed(LOST)
+    world.at_rest()
