@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import ssl
 import tempfile
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -142,8 +141,6 @@ def test_from_nothing_to_a_trusted_page(stage: Stage, tmp_path: Path, monkeypatc
         assert len(proxy.events("acme.obtained")) == 1
 
 
-
-
 def test_a_renewal_by_handshakes(stage: Stage, tmp_path: Path) -> None:
     """tls-alpn-01 is answered beside clients' handshakes; what is due is renewed, and shown in all workers without a reload."""
     tls, plain = free_port(), free_port()
@@ -197,23 +194,6 @@ def test_a_refused_order_and_a_second_authority(stage: Stage, tmp_path: Path) ->
         assert in_the_end(stage, proxy, lambda: serial(proxy, trusted(stage, pebble)), "a page that the second one is trusted for")
 
 
-def test_a_lost_network(stage: Stage, tmp_path: Path) -> None:
-    """The authority dies in the middle of an order, and comes back with no memory of it: everything serves on, and then it goes
-    through."""
-    tls, plain = free_port(), free_port()
-    with Pebble(stage.authority, tmp_path, plain, tls) as pebble:
-        proxy = stage.run(configured(stage, pebble, tls, plain, challenge_wait="3s"))  # longer than we may stand still
-        folder = stage.directory / "state" / "acme"
-        eventually(lambda: list(folder.glob(".challenge-*")), "an order is under way", every=0.001)
-        pebble.kill()
-        assert "cannot be reached" in proxy.wait_event("acme.failed")["why"]
-        assert not list(folder.glob(".challenge-*"))
-        pebble.start()
-        due_now(stage)
-        context = trusted(stage, pebble)
-        assert in_the_end(stage, proxy, lambda: serial(proxy, context), "a trusted page")
-
-
 HOOK = """#!/bin/sh
 set -e
 echo "$1 $2 $3" >> "$(dirname "$0")/log"
@@ -224,27 +204,55 @@ esac
 """
 
 
-def test_a_wildcard_by_dns_with_an_account_of_ours(stage: Stage, tmp_path: Path) -> None:
-    """The operator's command sets the record and removes it; the account is bound to one that was there."""
+@pytest.fixture
+def tools() -> Iterator[Path]:
+    """A folder that is open to the account that the operator's command is run as."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o777)
+        yield Path(folder)
+
+
+def command(tools: Path, pebble: Pebble, first: str = "") -> tuple[Path, Path]:
+    """The operator's, which sets records and removes them; and the log of how it was called. `first`: what it does before."""
     need("curl")
+    hook = tools / "hook"
+    hook.write_text(HOOK.replace("MOCK", pebble.mock).replace("present) ", f"present) {first}"))
+    hook.chmod(0o755)
+    return hook, tools / "log"
+
+
+def test_a_lost_network(stage: Stage, tmp_path: Path, tools: Path) -> None:
+    """The authority dies in the middle of an order, and comes back with no memory of it: everything serves on, and then it goes
+    through. (The order waits for the operator's command, and that one for us, however long we stand still.)"""
     tls, plain = free_port(), free_port()
-    tools = Path(tempfile.mkdtemp())  # open to the account that the command is run as
+    with Pebble(stage.authority, tmp_path, plain, tls) as pebble:
+        hook, log = command(tools, pebble, f"until [ -e {tools}/go ]; do sleep 0.05; done; ")
+        by_dns: dict[str, Any] = {"challenge": "dns-01", "dns_command": [str(hook)], "dns_timeout": "30m"}
+        proxy = stage.run(configured(stage, pebble, tls, plain, **by_dns))
+        eventually(lambda: log.exists() and log.read_text().startswith("present "), "an order is under way")
+        pebble.kill()
+        (tools / "go").touch()
+        assert "cannot be reached" in proxy.wait_event("acme.failed")["why"]
+        eventually(lambda: "cleanup _acme-challenge.a.test " in log.read_text(), "the record is taken away")
+        pebble.start()
+        due_now(stage)
+        context = trusted(stage, pebble)
+        assert in_the_end(stage, proxy, lambda: serial(proxy, context), "a trusted page")
+
+
+def test_a_wildcard_by_dns_with_an_account_of_ours(stage: Stage, tmp_path: Path, tools: Path) -> None:
+    """The operator's command sets the record and removes it; the account is bound to one that was there."""
+    tls, plain = free_port(), free_port()
     key = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W"
-    try:
-        tools.chmod(0o777)
-        with Pebble(stage.authority, tmp_path, plain, tls, eab={"kid-1": key}) as pebble:
-            hook, kept = tools / "hook", tmp_path / "eab.key"
-            hook.write_text(HOOK.replace("MOCK", pebble.mock))
-            hook.chmod(0o755)
-            kept.write_text(key)
-            kept.chmod(0o600)
-            more = {"challenge": "dns-01", "dns_command": [str(hook)], "eab_key_id": "kid-1", "eab_key": str(kept)}
-            proxy = stage.run(configured(stage, pebble, tls, plain, ("*.a.test",), **more))
-            context = trusted(stage, pebble)
-            assert eventually(lambda: serial(proxy, context, "x.a.test"), "a trusted page")
-            log = tools / "log"
-            eventually(lambda: len(log.read_text().splitlines()) > 1, "cleaned up")
-            lines = log.read_text().splitlines()
-            assert [line.split()[:2] for line in lines] == [[what, "_acme-challenge.a.test"] for what in ("present", "cleanup")]
-    finally:
-        shutil.rmtree(tools)
+    with Pebble(stage.authority, tmp_path, plain, tls, eab={"kid-1": key}) as pebble:
+        hook, log = command(tools, pebble)
+        kept = tmp_path / "eab.key"
+        kept.write_text(key)
+        kept.chmod(0o600)
+        more = {"challenge": "dns-01", "dns_command": [str(hook)], "eab_key_id": "kid-1", "eab_key": str(kept)}
+        proxy = stage.run(configured(stage, pebble, tls, plain, ("*.a.test",), **more))
+        context = trusted(stage, pebble)
+        assert eventually(lambda: serial(proxy, context, "x.a.test"), "a trusted page")
+        eventually(lambda: len(log.read_text().splitlines()) > 1, "cleaned up")
+        lines = log.read_text().splitlines()
+        assert [line.split()[:2] for line in lines] == [[what, "_acme-challenge.a.test"] for what in ("present", "cleanup")]
