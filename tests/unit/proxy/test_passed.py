@@ -348,7 +348,7 @@ def test_one_direction_may_rest_while_the_other_has_much_to_say() -> None:
     ("client", EOF, "tunnel_half_closed"), ("", EOF, "tunnel_idle"),
 ])  # fmt: skip
 def test_every_end_finds_one_that_rests(who: str, how: bytes, reason: str) -> None:
-    world, client, backend = rested(timeouts=model.NearTimeouts(tunnel=90.0))
+    world, client, backend = rested(timeouts=model.NearTimeoutsConfig(tunnel=90.0))
     if who:
         (client if who == "client" else backend).feed(how)
     world.pass_time(120.0)
