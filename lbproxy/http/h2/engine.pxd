@@ -33,4 +33,6 @@ cdef class H2Engine:
     cpdef bint has_last_words(self) except -1
     cpdef bint has_output(self) except -1
     cpdef bint rests(self) except -1
+    cpdef long window(self, long stream) except -1
+    cpdef long precedence(self, long stream) except -1
     cpdef bint will_leave(self, long stream) except -1

@@ -159,9 +159,13 @@ class H2Engine:
         """Whether the peer's windows let go what is held of a stream, and of all others: the next `output` has it."""
         return self._session.will_leave(stream)
 
-    def room(self, stream: int) -> int:
-        """Bytes that the peer would take of a stream now, as its window and the connection's are; 0 when it is gone."""
-        return max(0, self._session.room(stream))
+    def window(self, stream: int) -> int:
+        """Bytes that the peer's window of a stream takes, however shut the connection's is; 0 when the stream is gone."""
+        return self._session.window(stream)
+
+    def precedence(self, stream: int) -> int:
+        """To a client: twice its urgency, and one more if it is incremental (RFC 9218 4). Who has less goes first."""
+        return self._session.precedence(stream)
 
     @property
     def streams_allowed(self) -> int:

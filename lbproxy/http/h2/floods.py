@@ -2,7 +2,7 @@
 
 Each kind has an amount that may come at once, and one that comes back per second. Some kinds are part of an honest dialogue, as
 often as there is something to talk about: who is being sent a body at full speed opens windows and measures the line with PING
-all the time. These earn with what is sent to them.
+all the time. These earn with what is sent to them, answers to PING and SETTINGS left out.
 
     h2_resets          "rapid reset" (CVE-2023-44487): requests are begun and given up, so that no limit on streams at once is
                        ever reached. A browser whose page is closed gives up some hundred at a time. What the client made us

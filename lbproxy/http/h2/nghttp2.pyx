@@ -21,7 +21,7 @@ import os
 from lbproxy.http.h2.bounds import ANSWERS as _ANSWERS, LONGEST_SENT as _LONGEST_SENT, UNLIMITED as _UNLIMITED, USUAL
 from lbproxy.http.h2.offered import MISSING
 from lbproxy.http.h2.session import first_settings
-from lbproxy.http.h2.vocabulary import PREFACE, H2Code, Failure
+from lbproxy.http.h2.vocabulary import PREFACE, USUAL_PRECEDENCE as _USUAL, Code, Failure
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.list cimport PyList_Append, PyList_AsTuple
@@ -40,6 +40,7 @@ KEPT = 4096
 """Bytes of a list of fields that the next one is compared with."""
 
 cdef Py_ssize_t MOST_KEPT = KEPT
+cdef long _USUAL_PRECEDENCE = _USUAL
 
 cdef enum:
     FRAME = 9 + 16384 + 16  # the largest that we send
@@ -186,6 +187,10 @@ cdef struct Setting:
     int32_t key
     uint32_t value
 
+cdef struct Extensible:
+    uint32_t urgency
+    int incremental
+
 cdef struct Provider:
     void *source
     void *read
@@ -214,6 +219,7 @@ ctypedef int (*submit_ping_t)(void *, uint8_t, const uint8_t *) noexcept
 ctypedef int (*submit_goaway_t)(void *, uint8_t, int32_t, uint32_t, const uint8_t *, size_t) noexcept
 ctypedef int (*consume_t)(void *, int32_t, size_t) noexcept
 ctypedef int (*consume_all_t)(void *, size_t) noexcept
+ctypedef int (*priority_t)(void *, Extensible *, int32_t) noexcept
 ctypedef int (*set_window_t)(void *, uint8_t, int32_t, int32_t) noexcept
 
 cdef new_t option_new
@@ -242,6 +248,7 @@ cdef submit_goaway_t submit_goaway
 cdef consume_t session_consume
 cdef consume_all_t session_consume_connection
 cdef set_window_t session_set_local_window_size
+cdef priority_t session_get_extpri_stream_priority
 cdef void *_callbacks = NULL
 
 cdef char[SHARED + FRAME] _shared  # put together in one call, nothing of which gives up control
@@ -778,11 +785,18 @@ cdef class _Native(Session):
         body = self._find(stream)
         return 0 if body == NULL else body.queued
 
-    cpdef long room(self, long stream) except -2:
+    cpdef long window(self, long stream) except -1:
         """See Session."""
         if self._gone() or not self._has(stream):
-            return -1
-        return min(session_get_stream_remote_window_size(self._session, stream), session_get_remote_window_size(self._session))
+            return 0
+        return max(0, session_get_stream_remote_window_size(self._session, stream))
+
+    cpdef long precedence(self, long stream) except -1:
+        """See Session."""
+        cdef Extensible priority
+        if self._gone() or session_get_extpri_stream_priority(self._session, &priority, stream) != 0:
+            return _USUAL_PRECEDENCE
+        return 2 * <long>priority.urgency + (priority.incremental != 0)
 
     cpdef bint will_leave(self, long stream) except -1:
         """See Session."""
@@ -1120,7 +1134,7 @@ cdef int _load(str path) except -1:
     global session_get_last_proc_stream_id, session_get_remote_window_size, submit_shutdown_notice, session_resume_data
     global session_get_stream_local_close, session_get_stream_remote_window_size, session_get_remote_settings, submit_settings
     global submit_request2, submit_response2, submit_headers, submit_trailer, submit_rst_stream, submit_ping, submit_goaway
-    global session_consume, session_consume_connection, session_set_local_window_size, _callbacks
+    global session_consume, session_consume_connection, session_set_local_window_size, session_get_extpri_stream_priority, _callbacks
     cdef void *library = dlopen(os.fsencode(path), RTLD_NOW | RTLD_NOLOAD)
     if library == NULL:
         raise LookupError(path)
@@ -1160,6 +1174,7 @@ cdef int _load(str path) except -1:
     session_consume = <consume_t>_find_function(library, "session_consume")
     session_consume_connection = <consume_all_t>_find_function(library, "session_consume_connection")
     session_set_local_window_size = <set_window_t>_find_function(library, "session_set_local_window_size")
+    session_get_extpri_stream_priority = <priority_t>_find_function(library, "session_get_extpri_stream_priority")
     _check((<new_t>_find_function(library, "session_callbacks_new"))(&_callbacks))
     for name, callback in (
         ("on_begin_headers", <size_t><void *>_on_begin_headers),

@@ -39,7 +39,8 @@ cdef class Session:
     cpdef bint announce_end(self) except -1
     cpdef bint refuse_more(self) except -1
     cpdef long held(self, long stream) except -1
-    cpdef long room(self, long stream) except -2
+    cpdef long window(self, long stream) except -1
+    cpdef long precedence(self, long stream) except -1
     cpdef bint will_leave(self, long stream) except -1
     cpdef long long allows(self, int setting) except -1
     cpdef bint wants_write(self) except -1

@@ -10,7 +10,7 @@ from typing import Any
 
 from lbproxy.http.h2.bounds import ANSWERS, LONGEST_SENT, UNLIMITED, Bounds
 from lbproxy.http.h2.offered import MISSING
-from lbproxy.http.h2.vocabulary import Failure, Field, Fields, H2Code
+from lbproxy.http.h2.vocabulary import USUAL_PRECEDENCE, Failure, Field, Fields, H2Code
 
 if not MISSING:
     import ngh2
@@ -183,12 +183,20 @@ class Session:
         size: int = self._conn.queued_body_size(stream or None)
         return size
 
-    def room(self, stream: int) -> int:
-        """Bytes that the peer's windows take of a stream now, however many are held; -1 when it is gone."""
+    def window(self, stream: int) -> int:
+        """Bytes that the peer's window of a stream takes, however shut the connection's is; 0 when the stream is gone."""
         try:
-            return int(max(0, min(self._conn.stream_remote_window_size(stream), self._conn.remote_window_size)))
+            return int(max(0, self._conn.stream_remote_window_size(stream)))
         except ngh2.NGH2Error:
-            return -1
+            return 0
+
+    def precedence(self, stream: int) -> int:
+        """To a client: twice its urgency, and one more if it is incremental (RFC 9218 4); USUAL_PRECEDENCE when it is gone."""
+        try:
+            priority = self._conn.get_stream_priority(stream)
+        except ngh2.NGH2Error:
+            return USUAL_PRECEDENCE
+        return 2 * int(priority.urgency) + bool(priority.incremental)
 
     def will_leave(self, stream: int) -> bool:
         """Whether the peer's windows let go what is held of a stream, and of all."""

@@ -12,6 +12,9 @@ Fields = tuple[Field, ...]
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 """RFC 9113 3.4: what a client says first."""
 
+USUAL_PRECEDENCE = 6
+"""RFC 9218 4: urgency 3, not incremental, as Session.precedence puts it into one number."""
+
 
 class H2Code(enum.IntEnum):
     """The error codes of RFC 9113 section 7."""

@@ -8,4 +8,5 @@ cdef class Windows:
     cpdef long ended(self, long stream) except -1
 
 
-cpdef bint may_write(long held, long held_by_all) except -1
+cpdef bint may_write(long held, long held_by_all, long urgency=*) except -1
+cpdef long share(long wanted, long spoken_for, long urgency) except -1

@@ -5,7 +5,10 @@ nothing promises the least that there is (64 KiB, RFC 9113 6.9.2), a stream that
 what a fast line needs, up to STREAM, and the connection what its streams have, up to CONNECTION. (A window of 64 KiB lets a
 client 20 ms away send 3 MB/s.) As the reader stops, so does the peer.
 
-What is to be sent is held by us while the peer's windows are shut. Whoever relays a body asks for room first.
+What is to be sent is held by us while the peer's windows are shut. Whoever relays a body asks for room first, and is told how much
+it may read (`share`): a hundred streams that are asked to read at the same moment find room for all of what they bring. The room of
+a connection to a client is not everybody's: the less urgent a stream is (RFC 9218), the sooner there is none for it, so that a
+connection full of what may wait takes what may not.
 """
 
 from __future__ import annotations
@@ -18,6 +21,14 @@ FIRST = 64 * 1024 - 1
 """Both windows of whoever has not been read from yet."""
 STEP = 128 * 1024
 """Bytes of a stream that are put into frames ahead of what the peer takes, before its writer waits: a relay's piece."""
+LEAST = 4 * 1024
+"""Bytes that whoever has room may always read."""
+BEHIND = 64 * 1024
+"""So much less may be held of all for each step that a stream is less urgent."""
+CROWDED = CONNECTION - STEP - 7 * BEHIND
+"""Below it there is room for all of them."""
+LEAST_RATE = 1024
+"""Bytes a second that count as progress of what waits for its peer, as in net/tcp_stream.py."""
 
 
 _NONE: dict[int, int] = {}
@@ -58,6 +69,12 @@ class Windows:
         return 0
 
 
-def may_write(held: int, held_by_all: int) -> bool:
-    """Whether a stream of which `held` bytes wait for the peer may add a piece."""
-    return held < STEP and held_by_all < CONNECTION - STEP
+def may_write(held: int, held_by_all: int, urgency: int = 0) -> bool:
+    """Whether a stream of which `held` bytes wait for the peer may add a piece; `urgency`: from 0, the highest, to 7."""
+    return held < STEP and held_by_all < CONNECTION - STEP - urgency * BEHIND
+
+
+def share(wanted: int, spoken_for: int, urgency: int) -> int:
+    """How much of `wanted` a stream that may write reads next; `spoken_for`: bytes that are held of all, and what others were told
+    here, beyond LEAST, and have not brought yet. Never all that is left: more may come, and some never bring anything."""
+    return max(LEAST, min(wanted, (CONNECTION - STEP - urgency * BEHIND - spoken_for) // 2))

@@ -19,7 +19,6 @@ cdef class BackendWire(Lender):
     cdef object _reader
     cdef dict _waiting_for_room
     cdef bint _writing
-    cdef public Stream stream
 
     cpdef flush(self)
     cpdef flush_soon(self)
@@ -29,7 +28,7 @@ cdef class BackendWire(Lender):
     cdef _hold_little(self)
     cdef _stop_reading(self)
     cdef bint _read_on(self) except -1
-    @cython.locals(engine=H2Engine, stream=Stream, data=bytes)
+    @cython.locals(engine=H2Engine, stream=Stream, data=bytes, held=long)
     cpdef _write_out(self)
     cdef _look_over(self)
     cdef _wake_writers(self)

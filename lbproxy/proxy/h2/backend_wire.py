@@ -31,7 +31,7 @@ class BackendWire(Lender):
     """What a connection to a backend does with its stream and its engine; owner of the stream."""
 
     __slots__ = (
-        "_ending", "_floods", "_mute", "_planned", "_reader", "_waiting_for_room", "_writing", "stream",
+        "_ending", "_floods", "_mute", "_planned", "_reader", "_waiting_for_room", "_writing",
     )  # fmt: skip
 
     def __init__(self, service: Service, stream: Stream, engine: H2Engine) -> None:
@@ -136,10 +136,14 @@ class BackendWire(Lender):
         self._writing = True
         engine, stream = self.engine, self.stream
         try:
-            while data := engine.output(OUTPUT):
+            while True:
+                held = engine.held_by_all() if self._floods.watches() else 0
+                data = engine.output(OUTPUT)
+                if not data:
+                    break
+                if held > engine.held_by_all():
+                    self._floods.earn(len(data) // 1024 + 2)
                 stream.write(data)
-                if self._floods.watches():
-                    self._floods.earn(len(data) // 1024 + 1)
                 if self._waiting_for_room:
                     self._wake_writers()
         except TimedOut:

@@ -4,10 +4,10 @@ cimport cython
 
 from lbproxy.http.h2.engine cimport H2Engine
 from lbproxy.http.h2.floods cimport Floods
-from lbproxy.http.h2.windows cimport Windows, may_write
+from lbproxy.http.h2.windows cimport Windows
 from lbproxy.proxy.h2.beginnings cimport H2Beginnings
 from lbproxy.proxy.h2.h2_downstream cimport Bearer, H2Downstream, H2Peer
-from lbproxy.proxy.h2.stream cimport H2Stream
+from lbproxy.proxy.h2.stream cimport H2Stream, in_order, room_for
 from lbproxy.proxy.h2.unwanted cimport Unwanted
 from lbproxy.proxy.service cimport Counters
 from lbproxy.streams cimport Strands, Stream
@@ -37,7 +37,6 @@ cdef class H2Connection(Bearer):
     cdef bint _writing
     cdef object count
     cdef public object strand
-    cdef public Stream stream
 
     cpdef drain(self, double now, double grace)
     cdef _turn_soon(self)
@@ -72,7 +71,7 @@ cdef class H2Connection(Bearer):
     cpdef flush(self)
     cpdef flush_soon(self)
     cpdef _write_soon(self)
-    @cython.locals(engine=H2Engine, stream=Stream, data=bytes, unwanted=Unwanted)
+    @cython.locals(engine=H2Engine, stream=Stream, data=bytes, held=long, unwanted=Unwanted)
     cpdef _write_out(self)
     cdef _wake_writers(self)
     cdef _end(self, str how)

@@ -29,11 +29,11 @@ from lbproxy.http.h2.floods import SMALL_WINDOW, Floods
 from lbproxy.http.h2.request_fields import RequestFields
 from lbproxy.http.h2.response_fields import ResponseFields
 from lbproxy.http.h2.vocabulary import Failure, Fields, H2Code
-from lbproxy.http.h2.windows import Windows, may_write
+from lbproxy.http.h2.windows import Windows
 from lbproxy.proxy.client import ConnectionCount
 from lbproxy.proxy.h2.beginnings import H2Beginnings
 from lbproxy.proxy.h2.h2_downstream import Bearer, H2Downstream, H2Peer
-from lbproxy.proxy.h2.stream import H2Stream, ReaderOver, wake_writers
+from lbproxy.proxy.h2.stream import H2Stream, ReaderOver, in_order, room_for, wake_writers
 from lbproxy.proxy.h2.unwanted import Unwanted
 from lbproxy.proxy.service import Service
 from lbproxy.streams import BODY_READ, NEVER, Strand, Stream
@@ -54,8 +54,7 @@ class H2Connection(Bearer):
     __slots__ = (
         "_beginnings", "_draining", "_ending", "_floods", "_idle_since", "_idle_until", "_last", "_lost", "_now",
         "_on_flood", "_planned", "_read", "_refused_more", "_requests", "_reset",
-        "_turning", "_unwanted", "_waiting_for_room", "_wakes",
-        "_windows", "_writing", "count", "strand", "stream",
+        "_turning", "_unwanted", "_waiting_for_room", "_wakes", "_windows", "_writing", "count", "strand",
     )  # fmt: skip
 
     def __init__(
@@ -96,7 +95,7 @@ class H2Connection(Bearer):
         self._unwanted: Unwanted | None = None
         """As long as there was none."""
         self._waiting_for_room = _NONE
-        self._last = 0
+        self._last = self.promised = 0
         self._reset = 0
         """The last stream that the client has reset."""
         self._now = service.clock()
@@ -389,7 +388,7 @@ class H2Connection(Bearer):
 
     def may_write(self, stream: int) -> bool:
         """See Carrier."""
-        return may_write(self.engine.held(stream), self.engine.held_by_all())
+        return room_for(stream, self.engine)
 
     def await_room(self, stream: H2Stream) -> None:
         """See Carrier."""
@@ -437,6 +436,7 @@ class H2Connection(Bearer):
         engine, stream = self.engine, self.stream
         try:
             while True:
+                held = engine.held_by_all() if self._floods.watches() else 0
                 data = engine.output(OUTPUT)
                 if not data:
                     self._judge()  # what the engine has refused is known only now
@@ -444,9 +444,9 @@ class H2Connection(Bearer):
                     if (unwanted is not None and unwanted.any and unwanted.reset_late()) or engine.has_last_words():
                         continue
                     break
+                if held > engine.held_by_all():
+                    self._floods.earn(len(data) // 1024 + 2)
                 stream.write(data)
-                if self._floods.watches():
-                    self._floods.earn(len(data) // 1024 + 1)
                 if self._waiting_for_room:
                     self._wake_writers()
         except TimedOut:
@@ -464,7 +464,7 @@ class H2Connection(Bearer):
             self._end("finish")
 
     def _wake_writers(self) -> None:
-        waiting, self._waiting_for_room = self._waiting_for_room, _NONE
+        waiting, self._waiting_for_room = in_order(self._waiting_for_room, self.engine), _NONE
         self.service.strands.later(lambda: wake_writers(waiting))
 
     # ---------------------------------------------------------------- ends

@@ -10,7 +10,7 @@ from lbproxy.http.message cimport RequestHead, ResponseHead
 from lbproxy.http.trailers cimport size
 from lbproxy.proxy.downstream cimport Downstream
 from lbproxy.proxy.exchange cimport Exchange
-from lbproxy.proxy.h2.stream cimport Carrier, H2Stream
+from lbproxy.proxy.h2.stream cimport Carrier, H2Stream, share_of
 from lbproxy.proxy.request_body cimport BodySource
 
 
@@ -28,6 +28,7 @@ cdef class H2Peer(Downstream):
 cdef class Bearer(Carrier):
     cdef public H2Peer client
     cdef public object key
+    cdef public long promised
     cdef public RequestFields request_fields
     cdef public ResponseFields response_fields
 
@@ -49,7 +50,9 @@ cdef class H2Downstream(Downstream):
     cdef RequestHead _head
     cdef bint _over
     cdef ResponseFields _response_fields
+    cdef long _promised
     cdef long _stalls
+    cdef long _wanted
     cdef readonly H2Stream h2
 
     @cython.locals(h2=H2Stream, client=H2Peer)
@@ -66,7 +69,9 @@ cdef class H2Downstream(Downstream):
     cdef _begin(self, ResponseHead answer, bytes out, bytes lines, bint ended)
     cdef _check_login(self, ResponseHead answer)
     cdef _respond(self, tuple fields, bint ended)
+    @cython.locals(h2=H2Stream, bearer=Bearer, wanted=long, size=long)
     cpdef Py_ssize_t room(self) except -1
+    cdef _keep_promise(self)
     cpdef piece(self, bytes data)
     cpdef end(self, bytes data, tuple trailers)
     cpdef own(self, answer, bytes extra)

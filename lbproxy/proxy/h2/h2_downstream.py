@@ -14,6 +14,7 @@ from lbproxy.http.grpc import kind_among
 from lbproxy.http.h2.request_fields import RequestFields
 from lbproxy.http.h2.response_fields import ResponseFields, regular, taken_apart
 from lbproxy.http.h2.vocabulary import Field, Fields, H2Code
+from lbproxy.http.h2.windows import LEAST
 from lbproxy.http.heads import KnownHead
 from lbproxy.http.message import CHUNKED, NO_BODY, RequestHead, ResponseHead
 from lbproxy.http.taken_in import CONTINUE
@@ -24,7 +25,7 @@ from lbproxy.proxy.answer_state import AnswerEvent, AnswerState
 from lbproxy.proxy.downstream import Downstream
 from lbproxy.proxy.exchange import Exchange
 from lbproxy.proxy.grpc_call import own_answer
-from lbproxy.proxy.h2.stream import Carrier, H2Stream
+from lbproxy.proxy.h2.stream import Carrier, H2Stream, share_of
 from lbproxy.proxy.replies import OwnAnswer, refusal
 from lbproxy.proxy.request_body import BodySource, Interrupt, RequestBody
 from lbproxy.proxy.rewriter import own_lines
@@ -48,11 +49,13 @@ class H2Peer(Downstream):
 class Bearer(Carrier):
     """The connection, as its requests need it."""
 
-    __slots__ = ("client", "key", "request_fields", "response_fields")
+    __slots__ = ("client", "key", "promised", "request_fields", "response_fields")
 
     client: H2Peer
     key: Callable[[], bytes]
     """Makes a Sec-WebSocket-Key, another one each time; b"" where tunnels are not offered."""
+    promised: int
+    """Bytes that its answers may bring next, of those that were told so."""
     request_fields: RequestFields
     response_fields: ResponseFields
 
@@ -92,7 +95,9 @@ class H2Body(BodySource):
 class H2Downstream(Downstream):
     """Made by the connection; `run` once."""
 
-    __slots__ = ("_bearer", "_came", "_engine", "_fields", "_head", "_over", "_response_fields", "_stalls", "h2")
+    __slots__ = (
+        "_bearer", "_came", "_engine", "_fields", "_head", "_over", "_promised", "_response_fields", "_stalls", "_wanted", "h2",
+    )  # fmt: skip
 
     def receive(self, bearer: Bearer, number: int, fields: Fields, ended: bool, came: float) -> None:
         """`came`: when it did. Made by __new__, as Exchange is, with this instead of a constructor (2,400 instructions a
@@ -108,7 +113,7 @@ class H2Downstream(Downstream):
         self._came = came
         self._head: RequestHead | None = None
         self._over = False
-        self._stalls = 0
+        self._stalls = self._promised = self._wanted = 0
         self.routed_head = client.routed_head
         self.destination = client.destination
 
@@ -151,6 +156,7 @@ class H2Downstream(Downstream):
             self.h2.abort()
         finally:
             self.strand = None
+            self._keep_promise()
             self.h2.drop()
             if self.bound is not None:
                 bound.close(self)
@@ -249,6 +255,8 @@ class H2Downstream(Downstream):
         self.answering(_BEGIN)
         self._begin(answer, out, lines, False)
         data = first.pop()
+        # A stream of events needs no room for a download.
+        self._wanted = min(SWIFT_READ, max(LEAST, answer.body if answer.body > 0 else 4 * len(data)))
         self.bytes_out += len(data)
         self.h2.hold(data)
         self._bearer.flush_soon()  # with what comes behind it, if that is here: in one write
@@ -273,12 +281,25 @@ class H2Downstream(Downstream):
 
     def room(self) -> int:
         """See Sink."""
-        self.h2.await_room()
-        return SWIFT_READ if self.h2.stalls == self._stalls else BODY_READ
+        h2, bearer = self.h2, self._bearer
+        self._keep_promise()
+        h2.await_room()
+        wanted = self._wanted if h2.stalls == self._stalls else min(self._wanted, BODY_READ)
+        size = share_of(h2.number, self._engine, wanted, bearer.promised)
+        self._promised = size - LEAST
+        bearer.promised += self._promised
+        return size
+
+    def _keep_promise(self) -> None:
+        """What was to be read is here, or will not be."""
+        self._bearer.promised -= self._promised
+        self._promised = 0
 
     def piece(self, data: bytes) -> None:
         """See Sink."""
         self.answering(_PIECE)
+        self._keep_promise()
+        self._wanted = min(SWIFT_READ, max(LEAST, 4 * len(data)))
         if data:
             self.bytes_out += len(data)
             self.h2.send(data, False)

@@ -70,8 +70,7 @@ class SharedConnection(BackendWire):
     __slots__ = (
         "_alarm", "_cell", "_cells", "_condemned", "_goaway", "_goodbye", "_lingering", "_lot", "_most", "_news", "_pulse",
         "_requests_cell", "_resets", "_retires", "_scheme", "_since", "_streams", "_turning", "_unasked", "_until", "_wakes",
-        "_windows", "allowed", "backend", "leaving", "load", "newly_ready", "ready", "requests", "rest",
-        "served",
+        "_windows", "allowed", "backend", "leaving", "load", "newly_ready", "ready", "requests", "rest", "served",
     )  # fmt: skip
 
     def __init__(self, service: Service, stream: Stream, backend: Backend, lot: Lot, bounds: Bounds, *, tls: bool) -> None:
@@ -352,6 +351,7 @@ class SharedConnection(BackendWire):
             found.fail(of_stream(code, by_backend=by_backend, either=self._lot.either))
             self._to_wake(found)
         self._resets.discard(stream)
+        self._floods.answered()
         self._less(1)
         self._tell_news()
 

@@ -4,6 +4,7 @@ cimport cython
 
 from lbproxy.http.h2.engine cimport H2Engine
 from lbproxy.http.h2.session cimport Receiver
+from lbproxy.http.h2.windows cimport may_write, share
 from lbproxy.proxy.service cimport Service
 from lbproxy.streams cimport Stream, Strands
 
@@ -17,6 +18,7 @@ cdef class H2Stream
 cdef class Carrier(Receiver):
     cdef public H2Engine engine
     cdef public Service service
+    cdef public Stream stream
 
     cpdef flush(self)
     cpdef flush_soon(self)
@@ -67,7 +69,9 @@ cdef class H2Stream(Stream):
     cpdef write(self, data)
     cpdef await_room(self)
     cpdef await_end(self)
+    @cython.locals(carrier=Carrier, strands=Strands, held=long, written=long)
     cdef _wait_for_room(self, enough)
+    cdef bint _goes_on(self, long held, long long written) except -1
     cpdef answered(self)
     cpdef end_output(self)
     cpdef close(self)
@@ -75,3 +79,11 @@ cdef class H2Stream(Stream):
     cpdef abort(self)
     cpdef give_up(self, long code)
     cpdef bint unseen(self, long long since) except -1
+
+
+@cython.locals(held_by_all=long)
+cpdef bint room_for(long stream, H2Engine engine) except -1
+@cython.locals(spoken_for=long)
+cpdef long share_of(long stream, H2Engine engine, long wanted, long promised) except -1
+cdef long _urgency(long stream, H2Engine engine, long spoken_for) except -1
+cpdef dict in_order(dict waiting, H2Engine engine)

@@ -14,6 +14,7 @@ from lbproxy.errors import ConnectionLost, StreamError, TimedOut
 from lbproxy.http.h2.engine import H2Engine
 from lbproxy.http.h2.session import Receiver
 from lbproxy.http.h2.vocabulary import H2Code
+from lbproxy.http.h2.windows import CROWDED, LEAST_RATE, may_write, share
 from lbproxy.http.trailers import NONE, Trailers
 from lbproxy.proxy.service import Service
 from lbproxy.streams import NEVER, Alarm, Buffer, Strand, Stream
@@ -33,10 +34,12 @@ class ReaderOver(BaseException):
 class Carrier(Receiver):
     """The connection, as its streams need it; what its engine tells goes to it as well."""
 
-    __slots__ = ("engine", "service")
+    __slots__ = ("engine", "service", "stream")
 
     engine: H2Engine
     service: Service
+    stream: Stream
+    """What it writes to."""
 
     def flush(self) -> None:
         """Something is to be sent. It leaves at once, or with what others have to send."""
@@ -304,21 +307,33 @@ class H2Stream(Stream):
         return not self._engine.held(number)
 
     def _wait_for_room(self, enough: Callable[[int], bool]) -> None:
-        service, engine = self._carrier.service, self._engine
+        """Whoever is woken looks again; how much was taken is looked at after each `write_stall`, however often that was."""
+        carrier, strands = self._carrier, self._carrier.service.strands
         while not enough(self.number):
-            held = engine.held(self.number)
-            self._writer = service.strands.current()
-            self._carrier.await_room(self)
-            alarm = service.strands.alarm(self.write_stall, self._nothing_taken)
+            held, written = self._engine.held(self.number), carrier.stream.wired
+            alarm = strands.alarm(self.write_stall, self._nothing_taken)
             try:
-                service.strands.park()
+                while not enough(self.number):
+                    self._writer = strands.current()
+                    carrier.await_room(self)
+                    strands.park()
             except TimedOut:
-                if engine.held(self.number) >= held:
-                    self._carrier.stalled()
+                if self.loss is not None:  # the connection has ended, and said why
+                    raise
+                if not self._goes_on(held, written):
+                    carrier.stalled()
                     raise
             finally:
                 self._writer = None
                 alarm.stop()
+
+    def _goes_on(self, held: int, written: int) -> bool:
+        """Whether the peer takes what it is being sent, since so much of the stream was `held`, and of the connection `written`: of
+        the stream, or of others that go first, while nothing but their turn holds the stream up."""
+        engine, least = self._engine, int(self.write_stall * LEAST_RATE)
+        if held - engine.held(self.number) >= min(held, least):
+            return True
+        return engine.window(self.number) > 0 and self._carrier.stream.wired - written >= least
 
     def _nothing_taken(self) -> None:
         writer = self._take_writer()
@@ -372,3 +387,30 @@ def wake_writers(waiting: dict[int, H2Stream]) -> None:
     """From the event loop: something has left, and whoever waits for room looks again."""
     for stream in waiting.values():
         stream.wake_writer()
+
+
+def room_for(stream: int, engine: H2Engine) -> bool:
+    """Whether more may be held of a stream to a client, as urgent as it is."""
+    held_by_all = engine.held_by_all()
+    return may_write(engine.held(stream), held_by_all, _urgency(stream, engine, held_by_all))
+
+
+def share_of(stream: int, engine: H2Engine, wanted: int, promised: int) -> int:
+    """How much of `wanted` a stream to a client that may write reads next; see windows.share."""
+    spoken_for = engine.held_by_all() + promised
+    return share(wanted, spoken_for, _urgency(stream, engine, spoken_for))
+
+
+def _urgency(stream: int, engine: H2Engine, spoken_for: int) -> int:
+    """0 while there is room for all."""
+    return 0 if spoken_for < CROWDED else engine.precedence(stream) // 2
+
+
+def in_order(waiting: dict[int, H2Stream], engine: H2Engine) -> dict[int, H2Stream]:
+    """The same in the order that their client wants (RFC 9218 10), if not all find room: the more urgent first, of these one after
+    the other as they were asked for, and behind them those that take turns."""
+    if len(waiting) < 2 or engine.held_by_all() < CROWDED:
+        return waiting
+    known = {number: engine.precedence(number) for number in waiting}
+    numbers = sorted(waiting, key=lambda number: (known[number], 0 if known[number] & 1 else number))
+    return {number: waiting[number] for number in numbers}

@@ -80,7 +80,7 @@ def test_commands_for_streams_that_are_gone() -> None:
     assert not engine.interim(1, [(b":status", b"103")])
     assert not engine.send(1, b"x", True)
     assert not engine.trailers(1, [(b"x", b"y")])
-    assert engine.room(1) == 0
+    assert engine.window(1) == 0
     assert not engine.widen(1, 100_000)
     assert dialogue.answer() == []
     assert engine.request(GET, True) == 0  # a server begins none
@@ -121,9 +121,9 @@ def test_what_the_peer_does_not_take_is_held_and_told() -> None:
     dialogue.say(headers(1) + headers(3))
     dialogue.engine.respond(1, OK, False)
     dialogue.engine.send(1, b"x" * 30, True)
-    assert dialogue.engine.room(1) == 10
+    assert dialogue.engine.window(1) == 10
     assert [len(each.payload) for each in dialogue.answer() if each.kind == DATA] == [10]
-    assert (dialogue.engine.held(1), dialogue.engine.held_by_all(), dialogue.engine.room(1)) == (20, 20, 0)
+    assert (dialogue.engine.held(1), dialogue.engine.held_by_all(), dialogue.engine.window(1)) == (20, 20, 0)
     assert not dialogue.engine.will_leave(1)
     assert dialogue.engine.will_leave(3)
     said = dialogue.say(window(1, 5))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from lbproxy.http.h2.windows import CONNECTION, FIRST, STEP, STREAM, Windows, may_write
+from itertools import pairwise
+
+from lbproxy.http.h2.windows import BEHIND, CONNECTION, CROWDED, FIRST, LEAST, STEP, STREAM, Windows, may_write, share
 
 
 def test_who_waits_for_more_gets_more_up_to_a_bound() -> None:
@@ -55,3 +57,25 @@ def test_what_may_be_put_before_a_peer_that_takes_nothing() -> None:
     assert not may_write(STEP, STEP)
     assert not may_write(0, CONNECTION)
     assert STEP + STEP <= STREAM
+
+
+def test_the_less_urgent_a_stream_is_the_sooner_there_is_no_room_for_it() -> None:
+    """And always some for those that are more so; below CROWDED for all."""
+    full = [next(held for held in range(0, CONNECTION, 4096) if not may_write(0, held, urgency)) for urgency in range(8)]
+    assert full == sorted(full, reverse=True)
+    assert all(more - less == BEHIND for more, less in pairwise(full))
+    assert full[-1] == CROWDED
+
+
+def test_what_is_read_next_never_takes_all_that_is_left() -> None:
+    """Whoever is asked behind others gets less, and at last the least that is of use; all together stay within the bound."""
+    spoken_for, sizes = 0, []
+    for _ in range(128):
+        sizes.append(share(STEP, spoken_for, 3))
+        spoken_for += sizes[-1] - LEAST
+    assert sizes[0] == STEP
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[-1] == LEAST
+    assert sum(sizes) <= CONNECTION - STEP + 128 * LEAST
+    assert share(100, 0, 0) == LEAST
+    assert share(STEP, 2 * CONNECTION, 0) == LEAST

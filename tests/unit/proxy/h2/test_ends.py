@@ -97,6 +97,33 @@ def test_floods_end_by_name(flood: bytes, reason: str) -> None:
     world.at_rest()
 
 
+def test_a_flood_that_comes_one_by_one() -> None:
+    """Each is answered before the next one comes: our answers are nothing that would allow for more of them."""
+    world = World(backends=1)
+    client = H2Client(world)
+    asked = 0
+    while not client.floods:
+        client.say(ping())
+        asked += 1
+        assert asked <= 101
+    assert [each.reason for each in client.floods] == ["h2_pings"]
+    world.at_rest()
+
+
+def test_who_opens_both_windows_behind_each_event_is_no_flood() -> None:
+    """By what came, as clients do that do not look further, however small it is, and asks for the way's length beside it."""
+    world = World(backends=1)
+    client = H2Client(world)
+    client.ask()
+    world.upstream.feed(CHUNKED)
+    for _ in range(1200):
+        world.upstream.feed(b"5\r\nevent\r\n")
+        client.say(window(0, 5) + window(1, 5) + ping())
+    assert client.floods == []
+    client.say(reset(1))
+    world.at_rest()
+
+
 def test_who_is_sent_much_may_ask_much() -> None:
     """PING and windows belong to a download."""
     world = World(backends=1)

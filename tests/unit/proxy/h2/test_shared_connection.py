@@ -359,6 +359,21 @@ def test_what_ends_a_connection(flood: bytes, reason: str) -> None:
     world.at_rest()
 
 
+def test_a_flood_that_comes_one_by_one() -> None:
+    """A backend that asks again as soon as it is answered is no better than one that asks much at once."""
+    world = h2_world(backends=1)
+    client = world.connect()
+    client.feed(get())
+    backend = server(world)
+    for _ in range(101):
+        if not world.upstream.end:
+            backend.say(wire.ping())
+            backend.listen()
+    assert world.ended == ["h2_pings"]
+    assert world.outcomes() == [(502, "h2_pings")]
+    world.at_rest()
+
+
 def test_a_push_before_our_settings_are_acknowledged() -> None:
     """As afterwards."""
     world = h2_world()

@@ -181,7 +181,7 @@ def test_anything(script: list[tuple[str, int, Any]]) -> None:
         for backend in world.idle.shared._backends.values():  # type: ignore[union-attr]  # there is one
             assert all(connection.engine.held_by_all() <= CONNECTION + STREAM for connection in backend._connections)
         # What a backend may still send, and has sent without being told that it was taken, is a stream's window.
-        assert all(site.engines[line][0].room(number) <= STREAM for line, number in site.open)
+        assert all(site.engines[line][0].window(number) <= STREAM for line, number in site.open)
     for client in clients:
         if not client.end:
             client.make_room(None)
