@@ -16,6 +16,8 @@ all the time. These earn with what is sent to them, answers to PING and SETTINGS
     h2_malformed       requests that are refused for their form, which on HTTP/1 would have ended the connection
     h2_large_heads     lists of fields that are refused for their size: by references into the table of compression a few bytes
                        make thousands ("HPACK bomb", CVE-2016-6581)
+    h2_glitches        frames that no sound peer sends often and libnghttp2 (bounds.py) does not count: GOAWAY, RST_STREAM of what
+                       is over, advice to clients (ALTSVC, ORIGIN)
 
 CONTINUATION frames, acknowledgements that pile up, and lists beyond all bounds are engine.py's to end.
 """
@@ -44,6 +46,7 @@ LIMITS: Mapping[str, Limit] = {
     "h2_priorities": Limit(300, 30),
     "h2_malformed": Limit(50, 5),
     "h2_large_heads": Limit(20, 1),
+    "h2_glitches": Limit(1000, 50),
 }
 EARNED = ("h2_pings", "h2_windows")
 """Kinds that belong to being sent something."""

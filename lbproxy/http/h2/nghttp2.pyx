@@ -97,6 +97,7 @@ cdef enum:
     WINDOW = 11
     PRIORITY = 12
     GOAWAY = 13
+    NEEDLESS = 14
 
 cdef struct Event:
     int kind
@@ -439,6 +440,8 @@ cdef class _Native(Session):
             receiver.on_pong()
         elif kind == PRIORITY:
             receiver.on_priority(event.stream)
+        elif kind == NEEDLESS:
+            receiver.on_needless()
         else:
             receiver.on_goaway(event.stream, event.number)
 
@@ -1068,6 +1071,8 @@ cdef int _on_frame(void *session, const Frame *frame, void *user) except? FAILED
         return self._note(GOAWAY, frame.goaway.last, frame.goaway.code, NULL)
     if kind == FRAME_PRIORITY_UPDATE:
         return self._note(PRIORITY, frame.extension.payload.stream, 0, NULL)
+    if kind == FRAME_ALTSVC or kind == FRAME_ORIGIN:
+        return self._note(NEEDLESS, 0, 0, NULL)
     if kind == FRAME_PUSH_PROMISE:
         self.broken = PUSHED
     return 0

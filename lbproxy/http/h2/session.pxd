@@ -13,6 +13,7 @@ cdef class Receiver:
     cpdef on_pong(self)
     cpdef on_window(self, long stream, long increment)
     cpdef on_priority(self, long stream)
+    cpdef on_needless(self)
     cpdef on_goaway(self, long last, long code)
 
 

@@ -61,6 +61,9 @@ class Receiver:
     def on_priority(self, stream: int) -> None:
         """PRIORITY_UPDATE came, and was followed."""
 
+    def on_needless(self) -> None:
+        """Something came that is nothing to us, and that a sound peer says seldom (ALTSVC, ORIGIN)."""
+
     def on_goaway(self, last: int, code: int) -> None:
         """The peer will begin (or, to a client, carry out) nothing after stream `last`."""
 
@@ -288,7 +291,7 @@ _TELL: dict[type, Callable[[Session, Receiver, Any], None]] = (
         ngh2.GoAwayReceived: lambda _, receiver, event: receiver.on_goaway(event.last_stream_id, event.error_code),
         ngh2.ConnectionClosed: _closed,
         ngh2.PushedStreamReceived: _pushed,
-        ngh2.AltSvcReceived: _nothing,
-        ngh2.OriginReceived: _nothing,
+        ngh2.AltSvcReceived: lambda _, receiver, event: receiver.on_needless(),
+        ngh2.OriginReceived: lambda _, receiver, event: receiver.on_needless(),
     }
 )

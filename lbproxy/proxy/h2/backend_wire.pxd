@@ -13,7 +13,6 @@ from lbproxy.streams cimport Strands, Stream
 
 cdef class BackendWire(Lender):
     cdef str _ending
-    cdef Floods _floods
     cdef bint _mute
     cdef bint _planned
     cdef object _reader

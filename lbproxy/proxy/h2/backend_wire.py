@@ -31,7 +31,7 @@ class BackendWire(Lender):
     """What a connection to a backend does with its stream and its engine; owner of the stream."""
 
     __slots__ = (
-        "_ending", "_floods", "_mute", "_planned", "_reader", "_waiting_for_room", "_writing",
+        "_ending", "_mute", "_planned", "_reader", "_waiting_for_room", "_writing",
     )  # fmt: skip
 
     def __init__(self, service: Service, stream: Stream, engine: H2Engine) -> None:
@@ -40,7 +40,7 @@ class BackendWire(Lender):
         self.stream = stream
         self.engine = engine
         self.answers = LastAnswer(ANSWERS)
-        self._floods = Floods()
+        self.floods = Floods()
         self._waiting_for_room: dict[int, H2Stream] = {}
         self._reader: Strand | None = None
         self._mute = False
@@ -137,12 +137,12 @@ class BackendWire(Lender):
         engine, stream = self.engine, self.stream
         try:
             while True:
-                held = engine.held_by_all() if self._floods.watches() else 0
+                held = engine.held_by_all() if self.floods.watches() else 0
                 data = engine.output(OUTPUT)
                 if not data:
                     break
                 if held > engine.held_by_all():
-                    self._floods.earn(len(data) // 1024 + 2)
+                    self.floods.earn(len(data) // 1024 + 2)
                 stream.write(data)
                 if self._waiting_for_room:
                     self._wake_writers()

@@ -7,7 +7,7 @@ from lbproxy.http.h2.floods cimport Floods
 from lbproxy.http.h2.windows cimport Windows
 from lbproxy.proxy.h2.beginnings cimport H2Beginnings
 from lbproxy.proxy.h2.h2_downstream cimport Bearer, H2Downstream, H2Peer
-from lbproxy.proxy.h2.stream cimport H2Stream, in_order, room_for
+from lbproxy.proxy.h2.stream cimport H2Stream, room_for
 from lbproxy.proxy.h2.unwanted cimport Unwanted
 from lbproxy.proxy.service cimport Counters
 from lbproxy.streams cimport Strands, Stream
@@ -17,7 +17,6 @@ cdef class H2Connection(Bearer):
     cdef H2Beginnings _beginnings
     cdef bint _draining
     cdef str _ending
-    cdef Floods _floods
     cdef double _idle_since
     cdef double _idle_until
     cdef long _last
@@ -53,12 +52,7 @@ cdef class H2Connection(Bearer):
     @cython.locals(request=H2Downstream)
     cpdef on_trailers(self, long stream, tuple fields)
     cpdef on_reset(self, long stream, long code)
-    cpdef on_settings(self)
-    cpdef on_ping(self)
     cpdef on_pong(self)
-    cpdef on_window(self, long stream, long increment)
-    cpdef on_priority(self, long stream)
-    cpdef on_goaway(self, long last, long code)
     @cython.locals(request=H2Downstream)
     cpdef on_closed(self, long stream, long code)
     cpdef refused(self, error)

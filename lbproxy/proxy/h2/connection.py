@@ -25,7 +25,7 @@ from lbproxy.errors import ClientGone, ConnectionLost, RequestError, StreamError
 from lbproxy.http.forwarding import Forwarder
 from lbproxy.http.h2.bounds import Bounds
 from lbproxy.http.h2.engine import H2Engine
-from lbproxy.http.h2.floods import SMALL_WINDOW, Floods
+from lbproxy.http.h2.floods import Floods
 from lbproxy.http.h2.request_fields import RequestFields
 from lbproxy.http.h2.response_fields import ResponseFields
 from lbproxy.http.h2.vocabulary import Failure, Fields, H2Code
@@ -52,7 +52,7 @@ class H2Connection(Bearer):
     """One HTTP/2 connection of a client: owner of its stream, and the engine's receiver."""
 
     __slots__ = (
-        "_beginnings", "_draining", "_ending", "_floods", "_idle_since", "_idle_until", "_last", "_lost", "_now",
+        "_beginnings", "_draining", "_ending", "_idle_since", "_idle_until", "_last", "_lost", "_now",
         "_on_flood", "_planned", "_read", "_refused_more", "_requests", "_reset",
         "_turning", "_unwanted", "_waiting_for_room", "_wakes", "_windows", "_writing", "count", "strand",
     )  # fmt: skip
@@ -86,7 +86,7 @@ class H2Connection(Bearer):
         self.key = key
         self._on_flood = on_flood
         self.count = count
-        self._floods = Floods()
+        self.floods = Floods()
         self._windows = Windows()
         self._requests: dict[int, H2Downstream] = {}
         self._beginnings = H2Beginnings(stream, service.strands, self)
@@ -261,7 +261,7 @@ class H2Connection(Bearer):
         """It is idle: thousands of them hold as little as can be."""
         self.client.forget()
         self.request_fields.forget()
-        self._floods.forget(self.service.clock())
+        self.floods.forget(self.service.clock())
         self._requests = {}  # one that was filled never gets smaller by itself
         self.engine.forget()
 
@@ -274,7 +274,7 @@ class H2Connection(Bearer):
         self.stream.deadline = self.service.clock() + IDLE_IN_GREENLET
 
     def _judge(self) -> None:
-        failure = self._floods.judge(self._now)
+        failure = self.floods.judge(self._now)
         if failure is not None:
             self.engine.end(failure)
 
@@ -283,7 +283,7 @@ class H2Connection(Bearer):
     def on_request(self, stream: int, fields: Fields, ended: bool) -> None:
         """See Receiver."""
         self._last = stream
-        self._floods.see("requests")
+        self.floods.see("requests")
         counters = self.service.counters
         counters.h2_requests += 1
         counters.h2_live += 1
@@ -297,7 +297,7 @@ class H2Connection(Bearer):
         """See Receiver."""
         request = self._requests.get(stream)
         if not data and not ended:
-            self._floods.see("h2_empty_data")
+            self.floods.see("h2_empty_data")
         if request is None or request.h2.loss is not None:
             if data:
                 self.engine.taken(stream, len(data))
@@ -315,8 +315,7 @@ class H2Connection(Bearer):
     def on_reset(self, stream: int, code: int) -> None:
         """See Receiver."""
         self._reset = stream
-        if stream in self._requests:
-            self._floods.see("h2_resets")
+        self.floods.see("h2_resets" if stream in self._requests else "h2_glitches")
 
     def on_closed(self, stream: int, code: int) -> None:
         """See Receiver."""
@@ -326,46 +325,26 @@ class H2Connection(Bearer):
         if request is not None:
             # It was the client who made us reset it (CVE-2025-8671).
             if code and stream != self._reset and request.h2.loss is None:
-                self._floods.see("h2_resets")
+                self.floods.see("h2_resets")
             if code or not request.h2.complete:
                 self._lost.append(request)
                 self._turn_soon()
         elif stream > self._last:
             self._last = stream
-            self._floods.see("h2_malformed")
-
-    def on_settings(self) -> None:
-        """See Receiver."""
-        self._floods.see("h2_settings")
-
-    def on_ping(self) -> None:
-        """See Receiver."""
-        self._floods.see("h2_pings")
+            self.floods.see("h2_malformed")
 
     def on_pong(self) -> None:
         """See Receiver. Who says so without being asked might as well ask."""
-        self._floods.see("h2_pings")
+        self.floods.see("h2_pings")
         if self._draining and not self._refused_more:
             self._refused_more = True
             self.engine.refuse_more()
-
-    def on_window(self, stream: int, increment: int) -> None:
-        """See Receiver."""
-        if increment < SMALL_WINDOW:
-            self._floods.see("h2_windows")
-
-    def on_priority(self, stream: int) -> None:
-        """See Receiver."""
-        self._floods.see("h2_priorities")
-
-    def on_goaway(self, last: int, code: int) -> None:
-        """See Receiver. A client begins nothing more; what it has begun is served."""
 
     # ---------------------------------------------------------------- for requests and their streams
 
     def refused(self, error: RequestError) -> None:
         """See Bearer."""
-        self._floods.see("h2_large_heads" if error.status == 431 else "h2_malformed")
+        self.floods.see("h2_large_heads" if error.status == 431 else "h2_malformed")
 
     def served(self, request: H2Downstream) -> None:
         """See Bearer."""
@@ -373,7 +352,7 @@ class H2Connection(Bearer):
         if self._requests.pop(number, None) is None:
             return
         self.service.counters.h2_live -= 1
-        self._floods.answered()
+        self.floods.answered()
         narrower = self._windows.ended(number)
         if narrower:
             self.engine.widen(0, narrower)
@@ -436,7 +415,7 @@ class H2Connection(Bearer):
         engine, stream = self.engine, self.stream
         try:
             while True:
-                held = engine.held_by_all() if self._floods.watches() else 0
+                held = engine.held_by_all() if self.floods.watches() else 0
                 data = engine.output(OUTPUT)
                 if not data:
                     self._judge()  # what the engine has refused is known only now
@@ -445,7 +424,7 @@ class H2Connection(Bearer):
                         continue
                     break
                 if held > engine.held_by_all():
-                    self._floods.earn(len(data) // 1024 + 2)
+                    self.floods.earn(len(data) // 1024 + 2)
                 stream.write(data)
                 if self._waiting_for_room:
                     self._wake_writers()

@@ -138,7 +138,9 @@ class H2Downstream(Downstream):
         """The drain took too long."""
         if self.open_tunnel is not None:
             self.open_tunnel.cut("tunnel_drained")
-        elif self.strand is not None and not self._over:
+        elif self.strand is None:
+            self.h2.give_up(H2Code.REFUSED_STREAM)  # it waits to begin: its client may ask anybody else (RFC 9113 8.7)
+        elif not self._over:
             self.strand.throw(RequestError(503, "drain_timeout", "the worker had to end"))
 
     # ---------------------------------------------------------------- in the greenlet

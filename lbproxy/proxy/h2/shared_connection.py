@@ -23,7 +23,6 @@ from lbproxy.balance.ledger import PerSlot, cell_at
 from lbproxy.errors import RefusedAnswer, TimedOut, UpstreamError
 from lbproxy.http.h2.bounds import Bounds
 from lbproxy.http.h2.engine import H2Engine
-from lbproxy.http.h2.floods import SMALL_WINDOW
 from lbproxy.http.h2.vocabulary import Failure, Fields, H2Code
 from lbproxy.http.h2.windows import STREAM, Windows
 from lbproxy.proxy.h2.backend_stream import BackendStream
@@ -229,7 +228,7 @@ class SharedConnection(BackendWire):
         now = self.service.clock()
         self._pulse.heard(now)
         self.engine.receive(data)
-        failure = self._floods.judge(now)
+        failure = self.floods.judge(now)
         if self.ready and not self.load:
             self._unasked += len(data)
             if self._unasked > UNASKED:
@@ -261,7 +260,7 @@ class SharedConnection(BackendWire):
             return True
         elif self._until > (now := self.service.clock()):
             self.stream.deadline = self._until
-            self._floods.forget(now)
+            self.floods.forget(now)
             self._hold_little()
         else:
             self.leave()
@@ -271,7 +270,7 @@ class SharedConnection(BackendWire):
         """Nothing more of it is believed: whoever waits need not wait for our own last words."""
         if not self._condemned:
             self._condemned = self.leaving = True
-            if self._goaway is None and self.ready:
+            if self.ready and (self._goaway is None or self._goaway[1] != failure.code):  # else it is the backend's own word
                 self._lot.counted(failure.reason)
             for stream in self._streams.values():
                 stream.fail(self._why())
@@ -291,7 +290,7 @@ class SharedConnection(BackendWire):
 
     def on_settings(self) -> None:
         """See Receiver."""
-        self._floods.see("h2_settings")
+        self.floods.see("h2_settings")
         self.allowed = min(self.engine.streams_allowed, self._most)
         self.carries_websockets = self.engine.carries_others
         if not self.ready:
@@ -322,7 +321,7 @@ class SharedConnection(BackendWire):
         self._pulse.answered()
         found = self._streams.get(stream)
         if not data and not ended:
-            self._floods.see("h2_empty_data")
+            self.floods.see("h2_empty_data")
         if found is None or found.loss is not None:
             if data:
                 self.engine.taken(stream, len(data))
@@ -337,7 +336,10 @@ class SharedConnection(BackendWire):
 
     def on_reset(self, stream: int, code: int) -> None:
         """See Receiver."""
-        self._resets.add(stream)
+        if stream in self._streams:
+            self._resets.add(stream)
+        else:
+            self.on_needless()
 
     def on_closed(self, stream: int, code: int) -> None:
         """See Receiver."""
@@ -351,7 +353,7 @@ class SharedConnection(BackendWire):
             found.fail(of_stream(code, by_backend=by_backend, either=self._lot.either))
             self._to_wake(found)
         self._resets.discard(stream)
-        self._floods.answered()
+        self.floods.answered()
         self._less(1)
         self._tell_news()
 
@@ -373,17 +375,9 @@ class SharedConnection(BackendWire):
         self._news = True
         self._turn_soon()
 
-    def on_ping(self) -> None:
-        """See Receiver."""
-        self._floods.see("h2_pings")
-
-    def on_window(self, stream: int, increment: int) -> None:
-        """See Receiver."""
-        if increment < SMALL_WINDOW:
-            self._floods.see("h2_windows")
-
     def on_goaway(self, last: int, code: int) -> None:
         """See Receiver."""
+        self.on_needless()
         self._goaway = (last, code)
         self.leaving = True
         if code == H2Code.HTTP_1_1_REQUIRED:

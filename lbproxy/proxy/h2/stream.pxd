@@ -3,6 +3,7 @@
 cimport cython
 
 from lbproxy.http.h2.engine cimport H2Engine
+from lbproxy.http.h2.floods cimport Floods
 from lbproxy.http.h2.session cimport Receiver
 from lbproxy.http.h2.windows cimport may_write, share
 from lbproxy.proxy.service cimport Service
@@ -17,9 +18,17 @@ cdef class H2Stream
 
 cdef class Carrier(Receiver):
     cdef public H2Engine engine
+    cdef public Floods floods
     cdef public Service service
     cdef public Stream stream
 
+    cpdef on_settings(self)
+    cpdef on_ping(self)
+    cpdef on_pong(self)
+    cpdef on_window(self, long stream, long increment)
+    cpdef on_priority(self, long stream)
+    cpdef on_needless(self)
+    cpdef on_goaway(self, long last, long code)
     cpdef flush(self)
     cpdef flush_soon(self)
     cpdef bint may_write(self, long stream) except -1
@@ -86,4 +95,3 @@ cpdef bint room_for(long stream, H2Engine engine) except -1
 @cython.locals(spoken_for=long)
 cpdef long share_of(long stream, H2Engine engine, long wanted, long promised) except -1
 cdef long _urgency(long stream, H2Engine engine, long spoken_for) except -1
-cpdef dict in_order(dict waiting, H2Engine engine)

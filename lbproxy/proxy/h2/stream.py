@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from lbproxy.errors import ConnectionLost, StreamError, TimedOut
 from lbproxy.http.h2.engine import H2Engine
+from lbproxy.http.h2.floods import SMALL_WINDOW, Floods
 from lbproxy.http.h2.session import Receiver
 from lbproxy.http.h2.vocabulary import H2Code
 from lbproxy.http.h2.windows import CROWDED, LEAST_RATE, may_write, share
@@ -34,12 +35,43 @@ class ReaderOver(BaseException):
 class Carrier(Receiver):
     """The connection, as its streams need it; what its engine tells goes to it as well."""
 
-    __slots__ = ("engine", "service", "stream")
+    __slots__ = ("engine", "floods", "service", "stream")
 
     engine: H2Engine
+    floods: Floods
+    """Of what its peer says; judged when all of a read was told."""
     service: Service
     stream: Stream
     """What it writes to."""
+
+    def on_settings(self) -> None:
+        """See Receiver."""
+        self.floods.see("h2_settings")
+
+    def on_ping(self) -> None:
+        """See Receiver."""
+        self.floods.see("h2_pings")
+
+    def on_pong(self) -> None:
+        """See Receiver. Who says so without being asked might as well ask."""
+        self.floods.see("h2_pings")
+
+    def on_window(self, stream: int, increment: int) -> None:
+        """See Receiver."""
+        if increment < SMALL_WINDOW:
+            self.floods.see("h2_windows")
+
+    def on_priority(self, stream: int) -> None:
+        """See Receiver."""
+        self.floods.see("h2_priorities")
+
+    def on_needless(self) -> None:
+        """See Receiver."""
+        self.floods.see("h2_glitches")
+
+    def on_goaway(self, last: int, code: int) -> None:
+        """See Receiver. A client begins nothing more; what it has begun is served."""
+        self.on_needless()
 
     def flush(self) -> None:
         """Something is to be sent. It leaves at once, or with what others have to send."""

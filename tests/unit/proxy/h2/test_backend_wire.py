@@ -7,6 +7,7 @@ import pytest
 from lbproxy.config import model
 from lbproxy.streams import Buffer
 from tests.support import h2_frames as wire
+from tests.unit.proxy.h2_client import H2Client
 from tests.unit.proxy.h2_server import h2_world, server
 from tests.unit.proxy.world import EOF, LOST, get, post
 
@@ -85,3 +86,34 @@ def test_an_idle_connection_that_ends(end: bytes | Exception) -> None:
         server(world).answer(1)
         assert world.outcomes() == [(200, ""), (200, "")]
         world.at_rest()
+
+
+def test_resets_of_what_is_over() -> None:
+    """One is nothing, many are a flood; nothing is kept of them."""
+    world = h2_world(backends=1)
+    client = H2Client(world)
+    client.ask()
+    backend = server(world)
+    backend.answer(1)
+    backend.say(wire.reset(1) * 500)
+    assert not world.upstream.end
+    backend.say(wire.reset(1) * 600)
+    assert world.upstream.end
+    assert world.ended == ["h2_glitches"]
+    assert world.outcomes() == [(200, "")]
+    world.at_rest()
+
+
+def test_a_flood_that_comes_one_by_one() -> None:
+    """A backend that asks again as soon as it is answered is no better than one that asks much at once."""
+    world = h2_world(backends=1)
+    client = world.connect()
+    client.feed(get())
+    backend = server(world)
+    for _ in range(101):
+        if not world.upstream.end:
+            backend.say(wire.ping())
+            backend.listen()
+    assert world.ended == ["h2_pings"]
+    assert world.outcomes() == [(502, "h2_pings")]
+    world.at_rest()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from tests.support.h2_frames import headers
-from tests.unit.proxy.h2_client import H2Client, body
+from lbproxy.http.h2.vocabulary import H2Code
+from tests.support.h2_frames import POST, headers
+from tests.unit.proxy.h2_client import H2Client, body, resets
 from tests.unit.proxy.world import EOF, World, ok
 
 
@@ -29,6 +30,26 @@ def test_requests_behind_the_first_wait_for_a_turn_that_has_time() -> None:
     for upstream, stream in zip(list(world.upstreams), (1, 3, 5, 7, 9), strict=True):
         upstream.feed(ok(b"to %d" % stream))
         assert body(client.heard(), stream) == b"to %d" % stream
+    world.at_rest()
+
+
+def test_a_drain_that_takes_too_long_refuses_what_has_not_begun() -> None:
+    """With the code that says so: whoever asked may ask elsewhere, whatever it was."""
+    world = World(backends=1)
+    client = H2Client(world)
+    client.stream.turns = 0
+    client.say(headers(1) + headers(3, POST, end=False))
+    assert len(world.upstreams) == 1
+    world.service.draining = True
+    client.connection.cut()
+    world.settle()
+    assert resets(client.heard()) == [(3, H2Code.REFUSED_STREAM)]
+    client.stream.turns = None
+    for waiting in client.stream.waiting:
+        waiting.go_on()
+    world.settle()
+    assert len(world.upstreams) == 1
+    assert world.outcomes() == [(503, "drain_timeout")]
     world.at_rest()
 
 

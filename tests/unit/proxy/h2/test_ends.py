@@ -79,6 +79,7 @@ def test_resets_that_a_client_makes_us_send_are_its_own(fault: Callable[[int], b
         (headers(1) + reset(1) * 400, "h2_resets"),
         (settings() * 40, "h2_settings"),
         (window(0, 1) * 1100, "h2_windows"),
+        (headers(1) + wire.goaway() * 1100, "h2_glitches"),
         (headers(1, POST, end=False) + data(1) * 150, "h2_empty_data"),
         (b"".join(headers(stream, (*GET, (b"X", b"y"))) for stream in range(1, 201, 2)), "h2_malformed"),
         (headers(1) + wire.frame(wire.PRIORITY_UPDATE, 0, b"\0\0\0\x01u=1") * 400, "h2_priorities"),
@@ -94,6 +95,19 @@ def test_floods_end_by_name(flood: bytes, reason: str) -> None:
     frames = client.say(flood)
     assert len(ends(frames)) == 1
     assert [each.reason for each in client.floods] == [reason]
+    world.at_rest()
+
+
+def test_resets_of_what_is_over() -> None:
+    """A page that is closed resets what was answered meanwhile; who does it without end is ended."""
+    world = World(backends=1)
+    client = H2Client(world)
+    client.ask()
+    world.upstream.feed(ok())
+    client.say(reset(1) * 500)
+    assert client.floods == []
+    client.say(reset(1) * 600)
+    assert [each.reason for each in client.floods] == ["h2_glitches"]
     world.at_rest()
 
 
