@@ -47,7 +47,8 @@ class Interim:
                 raise RefusedAnswer("response_endless_interim", f"{came} bytes of interim responses in {clock() - begun:.1f} s")
             if body is not None and known.head.status == 100:
                 body.invited = True
-            downstream.interim(known)
+            if not downstream.begun:  # else it has a part of the same answer already (caching/resume.py)
+                downstream.interim(known)
             pumping = body is not None and body.pumping
             upstream.stream.deadline = NEVER if pumping else clock() + self._patience
             try:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
 
 from lbproxy.http.trailers import NONE
 from lbproxy.proxy.upstream import Upstream
 from lbproxy.streams import Strands, Stream
+
+if TYPE_CHECKING:
+    from lbproxy.proxy.sink import Sink
+    from lbproxy.proxy.steps.step import Course
 
 
 class Body(Protocol):
@@ -36,7 +41,7 @@ class _Nobody(Stream):
 class StandIn(Upstream):
     """Whoever relays asks it for pieces, as he would ask a backend."""
 
-    __slots__ = ("_at", "_body", "_end", "lines", "raw")
+    __slots__ = ("_at", "_body", "_end", "lines", "raw", "resume")
 
     def __init__(self, raw: bytes, lines: bytes, body: bytes | Body, size: int, strands: Strands, at: int = 0) -> None:
         """`raw`: the head as a backend would say it; `lines`: put on to it for this client; `size`: bytes of the body up to its
@@ -44,6 +49,8 @@ class StandIn(Upstream):
         super().__init__(_Nobody(strands), None)  # type: ignore[arg-type]  # nobody asks whose it is
         self.raw = raw
         self.lines = lines
+        self.resume: Callable[[Sink], Course] | None = None
+        """If it breaks off: makes what a backend is asked with for the rest, which goes to that sink; None: there is nothing."""
         self._at = at
         self._end = size
         self._body: Body | None = None

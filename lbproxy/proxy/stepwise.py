@@ -12,6 +12,7 @@ from lbproxy.http.message import NO_BODY, RequestHead
 from lbproxy.proxy import bound
 from lbproxy.proxy.caching.at_hand import AtHand
 from lbproxy.proxy.relay import relay
+from lbproxy.proxy.response_body import SourceFailed
 from lbproxy.proxy.sink import Sink
 from lbproxy.proxy.stand_in import StandIn
 from lbproxy.proxy.steps.step import Answered, Course, Step
@@ -93,8 +94,24 @@ class Stepwise(Tries):
         for course in reversed(courses):
             self.source = stand_in
             sink = course.around(known.head, sink)
-        relay(stand_in, sink, known.head, known.out, self._added() + stand_in.lines, self._destination.body_idle, ())
-        self.downstream.finished()
+        try:
+            relay(stand_in, sink, known.head, known.out, self._added() + stand_in.lines, self._destination.body_idle, ())
+        except SourceFailed:
+            if stand_in.resume is None or self._destination.buffer_responses:
+                raise
+            self._resume(stand_in.resume(sink), courses)
+        else:
+            self.downstream.finished()
+
+    def _resume(self, course: Course, courses: list[Course]) -> None:
+        """A part of the answer is with the client; a backend is asked for the rest. The other courses see what passes that was
+        theirs before."""
+        others, courses[:] = courses[:], [course]
+        self._courses = courses
+        try:
+            self._serve(self._destination.pool)
+        finally:
+            courses[:] = others
 
     def _give_at_hand(self, found: AtHand) -> None:
         """The same of what nobody else wants to see, in one write."""

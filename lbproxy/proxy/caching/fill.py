@@ -14,6 +14,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from lbproxy.cache.interface import Bodies, CacheError, Feed, FillTicket, Reading
+from lbproxy.proxy.caching.resume import Beginning
 from lbproxy.proxy.response_body import SourceFailed
 from lbproxy.proxy.stand_in import Body
 from lbproxy.streams import Strand, Strands
@@ -177,12 +178,12 @@ class Fill:
 class Fed(Body):
     """The body of an answer that somebody else has asked for, as it comes. Its end is told by an empty piece, where no size was."""
 
-    def __init__(self, fill: Fill, bodies: Bodies | None, served: Callable[[int], None]) -> None:
-        """`served`: told how many bytes were read, at the end."""
+    def __init__(self, fill: Fill, bodies: Bodies | None, beginning: Beginning, served: Callable[[int], None]) -> None:
+        """`beginning`: told what was read; `served`: how many bytes, at the end."""
         self._fill: Fill | None = fill
         self._bodies = bodies
         self._served = served
-        self._read = 0
+        self._beginning = beginning
         self._reading: Reading | None = None
         fill.others += 1
 
@@ -196,10 +197,12 @@ class Fed(Body):
                 return b""
             if fill.state is FillState.FAILED or fill.state is FillState.KEPT:
                 raise SourceFailed("collapsed_failed")
-            fill.wait(PATIENCE)  # however long its backend may take: who has a part of it can go nowhere else
+            # However long its backend may take; but nobody waits for another one's client.
+            if not fill.wait(PATIENCE) and fill.blocked:
+                raise SourceFailed("collapsed_stalled")
         size = min(limit, fill.there - at)
         data = self._from_file(fill, at, size) if fill.file else bytes(fill.body[at : at + size])
-        self._read = at + len(data)
+        self._beginning.add(data)
         return data
 
     def _from_file(self, fill: Fill, at: int, size: int) -> bytes:
@@ -220,4 +223,4 @@ class Fed(Body):
             reading.close()
         if fill is not None:
             fill.others -= 1
-            self._served(self._read)
+            self._served(self._beginning.length)

@@ -33,6 +33,7 @@ from lbproxy.proxy.caching.hand import EMPTY, Hand, answer_at_hand, fork_of
 from lbproxy.proxy.caching.outcomes import BY_REASON, CacheOutcome
 from lbproxy.proxy.caching.patience import PAUSES
 from lbproxy.proxy.caching.refresh import Refresh
+from lbproxy.proxy.caching.resume import Beginning, Resumed
 from lbproxy.proxy.caching.shelf import CacheShelf, FoundAnswer, LookedUp, LookupTarget
 from lbproxy.proxy.destination import Destination
 from lbproxy.proxy.service import Service
@@ -305,8 +306,11 @@ class Cache(QuickCache):
         service = journey.downstream.service
         size = fill.there if fill.whole else fill.size
         lines = forwarded(b"uri-miss", collapsed=True) + b"\r\nAge: %d" % max(0, int(service.clock() - opened.born))
-        body = Fed(fill, self.shelf.bodies, partial(self.shelf.outcomes.count, CacheOutcome.SERVED_BYTES)) if size else b""
+        beginning = Beginning(opened.head, size)
+        served = partial(self.shelf.outcomes.count, CacheOutcome.SERVED_BYTES)
+        body = Fed(fill, self.shelf.bodies, beginning, served) if size else b""
         stand_in = StandIn(heads.sized(opened.head, size), lines, body, size, service.strands)
+        stand_in.resume = partial(Resumed, journey, beginning)
         journey.stand_in = stand_in
         self.shelf.outcomes.note(journey, CacheOutcome.COLLAPSED)
         return _Served(stand_in)

@@ -115,35 +115,73 @@ def test_long_bodies_come_out_of_the_file_that_grows(size: int, chunks: bool) ->
 
 @pytest.mark.parametrize("how", ["cut", "client", "full"])
 @pytest.mark.parametrize("size", [4, 200_000])
-def test_a_body_of_unknown_length_that_breaks_off(how: str, size: int) -> None:
-    """Nobody takes what there is for the whole, nothing is stored, and nobody waits for that key for two minutes. A disk that is
-    full breaks nothing off that is in memory."""
+@pytest.mark.parametrize("then", ["the same", "the same, sized", "longer", "another", "shorter", "an error", "nothing"])
+def test_a_body_of_unknown_length_that_breaks_off(how: str, size: int, then: str) -> None:
+    """Nobody takes what there is for the whole. Whoever has a part of it asks for himself, and gets the rest if it is the same
+    answer; else he is cut. Nothing is stored, and nobody waits for that key for two minutes. A disk that is full breaks nothing
+    off that is in memory."""
     caching = Caching()
     world = caching.world
     clients = herd(caching)
-    world.upstream.feed(CHUNKED + chunk(b"x" * size))
+    first = world.upstream
+    first.take()
+    first.feed(CHUNKED + chunk(b"x" * size))
     world.settle()
     if how == "cut":
-        world.upstream.feed(EOF)
+        first.feed(EOF)
     elif how == "client":
         clients[0].feed(LOST)
     else:
         caching.bodies.full = True
-        world.upstream.feed(chunk(b"y" * 100) + LAST)
+        first.feed(chunk(b"y" * 100) + LAST)
     world.settle()
+    caching.bodies.full = False
     whole = how == "full" and size == 4
+    answer = {
+        "the same": CHUNKED + chunk(b"x" * size) + chunk(b"rest") + LAST,
+        "the same, sized": ok(b"x" * size + b"rest", FRESH),
+        "longer": CHUNKED + chunk(b"x" * (size - 1)) + chunk(b"xrest") + LAST,
+        "another": CHUNKED + chunk(b"x" * (size - 1) + b"y") + LAST,
+        "shorter": ok(b"x" * (size - 1), FRESH),
+        "an error": ok(b"no", status="500 Internal Server Error"),
+        "nothing": b"nonsense\r\n\r\n",
+    }[then]
+    if not whole:
+        assert answered(caching, answer, None) == 4
+        assert not caching.storage.entries
+        assert not caching.bodies.files
+    good = whole or then in ("the same", "the same, sized", "longer")
     for client in clients[1:]:
         body = taken(client)[1]
-        assert body.endswith(LAST) is whole
-        assert client.is_open() is whole
-    assert len(caching.storage.entries) == whole
-    caching.bodies.full = False
+        assert body.endswith(LAST) is good
+        assert client.is_open() is good
+        if good and not whole:
+            assert unchunked(body) == b"x" * size + b"rest"
     if not whole:
-        assert not caching.bodies.files
         more = herd(caching, 3)
         assert answered(caching, ok(b"own", "Cache-Control: private"), None) == 3
         clients += more
     gone(caching, [client for client in clients if client.is_open()])
+
+
+def test_nobody_who_has_a_part_waits_for_another_ones_client() -> None:
+    """Of a body that is too long to be held for a client who takes nothing of it, the others get the rest from a backend."""
+    caching = Caching()
+    world = caching.world
+    slow = world.connect(room=10)
+    slow.feed(get("/a"))
+    others = herd(caching, 2)
+    size = 3_000_000
+    leader = world.upstream
+    leader.take()
+    leader.feed(ok(b"x" * size, FRESH)[: 2_000_000])
+    world.settle()
+    world.pass_time(5.5)
+    answered(caching, ok(b"x" * size, FRESH), leader)
+    for client in others:
+        assert len(taken(client)[1]) == size
+    slow.feed(LOST)
+    gone(caching, others)
 
 
 def test_what_becomes_too_long_to_be_stored() -> None:
