@@ -190,6 +190,7 @@ BOUNDS = {
     "proxy.steps.tap._body": "by max_body of a tap",
     "proxy.steps.tap.body": "by max_body of a tap",
     "net.capture_files._fds": CONFIG,
+    "net.tap_link._collected": "LARGEST bytes",
     "net.tap_thread._waiting": "by queue of a tap",
     "net.tap_thread._bell": "by queue of a tap",
     "net.tap_stream._waiting": "by reader_queue of a tap",

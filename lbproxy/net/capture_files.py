@@ -10,6 +10,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from lbproxy.net.tap_thread import TapThread
 from lbproxy.observe.packets import Conversations, records
@@ -26,25 +27,51 @@ class CaptureFiles:
         self._most = most
         self._made = Conversations(os.urandom)
         self._written = -1
-        self._thread = TapThread(self._write, room, lost)
+        self._lost = lost
+        self._thread = TapThread(self._write, room)
 
     def take(self, tapped: Tapped) -> bool:
         """False: too much waits, and it is dropped."""
         return self._thread.take(tapped.size, tapped)
 
-    def _write(self, tapped: Tapped) -> None:
-        """Raises OSError, and ValueError for an address that is none; nothing of it is in the file then."""
-        data = records(self._made.packets(tapped), tapped.ended)
-        if self._written < 0 or self._written + len(data) > self._most:
-            self._begin_file()
-        fd, at = self._fds[0], 0
+    def settle(self, until: float) -> None:
+        """See TapThread."""
+        self._thread.settle(until)
+
+    def _write(self, several: Sequence[Tapped]) -> None:
+        """Those that fit into one file go in one write."""
+        waiting: list[bytes] = []
+        size = 0
+        for tapped in several:
+            try:
+                data = records(self._made.packets(tapped), tapped.ended)
+            except ValueError:  # an address that is none
+                self._lost()
+                continue
+            if waiting and max(self._written, len(PCAP_HEAD)) + size + len(data) > self._most:
+                self._put(waiting, size)
+                waiting, size = [], 0
+            waiting.append(data)
+            size += len(data)
+        if waiting:
+            self._put(waiting, size)
+
+    def _put(self, conversations: list[bytes], size: int) -> None:
+        """Whole, or not at all."""
+        data, at = b"".join(conversations), 0
         try:
-            while at < len(data):
-                at += os.pwrite(fd, data[at:], self._written + at)
-        except OSError:
-            os.ftruncate(fd, self._written)
-            raise
-        self._written += len(data)
+            if self._written < 0 or self._written + size > self._most:
+                self._begin_file()
+            while at < size:
+                at += os.pwrite(self._fds[0], data[at:], self._written + at)
+        except OSError:  # a full disk
+            for _ in conversations:
+                self._lost()
+            if at:
+                with suppress(OSError):
+                    os.ftruncate(self._fds[0], self._written)
+            return
+        self._written += size
 
     def _begin_file(self) -> None:
         if self._written >= 0:

@@ -1,30 +1,35 @@
-"""A thread that does one thing with each tapped conversation, and that nobody waits for.
+"""A thread that does one thing with tapped conversations, and that nobody waits for.
 
-What waits for it is bounded in bytes. A conversation that finds no room, or that it fails with, is dropped as a whole.
+What waits for it is bounded in bytes. A conversation that finds no room is dropped as a whole. The thread and the event loop share
+the interpreter, and each time the thread comes back from the kernel the loop has to give way: so it takes several at a time, and
+when it has had all, it sleeps for a moment.
 """
 
 from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
 _LOOK = 1.0
 """Seconds after which it looks for work though nobody has rung."""
+APART = 0.02
+"""Seconds from one go to the next, when all has been done."""
+AT_ONCE = 16
+"""Conversations of one go: packets of so many are a quarter of a millisecond for which the loop may have to wait."""
 
 
 class TapThread(Generic[T]):
     """Runs as long as its process."""
 
-    def __init__(self, do: Callable[[T], None], room: int, lost: Callable[[], None]) -> None:
-        """`do`: from the thread, with one after another; `room`: bytes of what waits; `lost`: told, from the
-        thread, of each that it raised OSError or ValueError for."""
+    def __init__(self, do: Callable[[Sequence[T]], None], room: int) -> None:
+        """`do`: from the thread, with one after another, some at a time; `room`: bytes of what waits."""
         self._do = do
         self._room = room
-        self._lost = lost
         self._waiting: deque[tuple[int, T]] = deque()
         self._bell: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._taken = self._done = 0  # two counts, since each of the threads may only write its own
@@ -45,18 +50,21 @@ class TapThread(Generic[T]):
             self._bell.put(None)
         return True
 
+    def settle(self, until: float) -> None:
+        """Wait until all is done, or until that moment, by the monotonic clock: before the process ends, and the thread with it."""
+        while not self.idle and time.monotonic() < until:
+            time.sleep(APART / 4)
+
     def _run(self) -> None:
         while True:
-            try:
-                size, one = self._waiting.popleft()
-            except IndexError:
+            some = [self._waiting.popleft() for _ in range(min(AT_ONCE, len(self._waiting)))]
+            if not some:
                 try:
                     self._bell.get(timeout=_LOOK)
                 except queue.Empty:
                     pass
                 continue
-            try:
-                self._do(one)
-            except (OSError, ValueError):  # nobody is there any more; a full disk; an address that is none
-                self._lost()
-            self._done += size
+            self._do([one for _, one in some])
+            self._done += sum(size for size, _ in some)
+            if not self._waiting:
+                time.sleep(APART)

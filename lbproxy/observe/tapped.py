@@ -1,14 +1,15 @@
 """Conversations on their way from a worker to whoever makes packets of them: messages that a socket keeps apart. Pure.
 
 A message is a flag byte and a part of a conversation; the first one says whose it is and how much follows. A worker tells one
-conversation after the other, so that whoever reads keeps at most one that is not whole. What a worker says is read as if a stranger
-had said it: workers speak with strangers.
+conversation after the other, so that whoever reads keeps at most one that is not whole. Small ones go several at a time, as one
+message: a turn of the reader's for each would cost more than the conversation does. What a worker says is read as if a stranger had
+said it: workers speak with strangers.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 LARGEST = 64 * 1024
@@ -21,7 +22,10 @@ LINK_RAW = 101
 """pcap's number for packets that begin with IP."""
 PCAP_HEAD = struct.pack("<LHHlLLL", 0xA1B2C3D4, 2, 4, 0, 0, 65535, LINK_RAW)
 """With it begins each file or stream of packets that are made of them (draft-ietf-opsawg-pcap)."""
-_FIRST, _LAST = 1, 2
+_FIRST, _LAST, _SEVERAL = 1, 2, 4
+_PART = struct.Struct("!L")
+PART = _PART.size
+"""Bytes that a message takes more among several."""
 _HEAD = struct.Struct("!BBBHdLL")
 """Sizes of tap's name, client and server; port, time, sizes of request and answer."""
 _ROOM = LARGEST - 1
@@ -55,6 +59,24 @@ def messages(name: str, tapped: Tapped) -> Iterator[bytes]:
     for at in range(0, len(data), _ROOM):
         flags = (0 if at else _FIRST) | (_LAST if at + _ROOM >= len(data) else 0)
         yield bytes((flags,)) + data[at : at + _ROOM]
+
+
+def together(messages: Sequence[bytes]) -> bytes:
+    """Several as one, which must not be larger than LARGEST."""
+    return b"".join((bytes((_SEVERAL,)), *(part for each in messages for part in (_PART.pack(len(each)), each))))
+
+
+def apart(message: bytes) -> Iterable[bytes]:
+    """The messages that this one is. Raises ValueError for what no worker of ours says."""
+    if message[:1] != bytes((_SEVERAL,)):
+        return (message,)
+    found, at = [], 1
+    while at < len(message):
+        begin = at + PART
+        if len(message) < begin or len(message) < (at := begin + _PART.unpack_from(message, begin - PART)[0]):
+            raise ValueError("cut off")
+        found.append(message[begin:at])
+    return found
 
 
 class Gathering:

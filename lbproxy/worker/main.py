@@ -101,6 +101,8 @@ BATCH_INTERVAL = 0.02
 RESTS = 25
 """Batches without a line after which nobody looks so often any more."""
 DRAIN_CHECK = 0.05
+LAST_WORDS = 0.5
+"""Seconds that what is tapped may take at the end."""
 MOST_TOLD = 128
 """Bytes of somebody else's text in an event."""
 UNSENT = 256 * 1024
@@ -163,7 +165,9 @@ class Worker:
         self._pools = pools.pools
         self._relocation = Relocation(handover, pools, idle)
         filters = make_filters(config, handover.ledger, handover.child, self._memory, time.monotonic)
-        means = make_means(handover, self._documents, self._memory, self._noisy, lambda wish: self._link.send(wish))  # made later
+        # The link is made later.
+        means = make_means(handover, self._documents, self._memory, self._noisy, lambda wish: self._link.send(wish), strands.alarm)
+        self._settle_taps = means.settle
         makers = make_compressor(config, handover.ledger, handover.child, time.monotonic), make_cacher(self._stores)
         destinations = make_destinations(config, pools.pools, filters, handover.ledger.secret(), handover.child, means, *makers)
         self._encryptions = Encryptions(handover, self._noisy)
@@ -201,12 +205,11 @@ class Worker:
         asked = make_connection_filter(bound.listen, handover, self._memory, limit, time.monotonic)
         passages = make_passages(bound.listen, handover.config, self._pools)
         setup = ConnectionSetup(bound, self._service, self._deadlines, handover, self._noisy, limit, asked, passages)
-        address = str(bound.listen.address)
 
         def make_room() -> bool:
             made = self._shed(limit)
             if not made:
-                self._noisy.warning("accept.full", listener=address, max_connections=limit.most)
+                self._noisy.warning("accept.full", listener=str(bound.listen.address), max_connections=limit.most)
             return made
 
         return Acceptor(self._loop, bound.socket, setup.begin, self._room, self._on_exhausted, limit, make_room)
@@ -257,9 +260,9 @@ class Worker:
     def _stop(self) -> int:
         self._set(Scalar.ACCEPTING, 0)
         self._flush()
-        if self._writer is not None:
+        self._settle_taps(time.monotonic() + LAST_WORDS)
+        if self._writer is not None and self._losses is not None:
             self._writer.close(timeout=2.0)
-        if self._losses is not None:
             self._losses.look()
         self._link.close()
         return self._code

@@ -26,7 +26,7 @@ from lbproxy.net.tap_interface import TapInterface
 from lbproxy.net.tap_outputs import TapOutputs, TapTerms
 from lbproxy.net.tap_stream import TapStream
 from lbproxy.observe.tap_facts import FIFO, INTERFACE
-from lbproxy.observe.tapped import LARGEST, Gathering
+from lbproxy.observe.tapped import LARGEST, Gathering, Tapped, apart
 from lbproxy.sandbox import kernel, walls
 
 TELL_EVERY = 0.25
@@ -124,8 +124,8 @@ class TapProcess:
                 message = sock.recv(LARGEST + 1)
                 if not message:
                     raise ConnectionResetError
-                if (found := gathering.take(message)) is not None and (tap := self._taps.get(found[0])) is not None:
-                    tap.tell(found[1])
+                told = {tap for each in apart(message) if (tap := self._tell_of(gathering.take(each))) is not None}
+                for tap in told:
                     for stream in tap.streams():
                         if stream.fd not in self._blocked:
                             self._dirty[stream.fd] = tap, stream
@@ -136,6 +136,12 @@ class TapProcess:
             del self._workers[sock.fileno()]
             sock.close()
         self._torn += gathering.torn - torn
+
+    def _tell_of(self, found: tuple[str, Tapped] | None) -> TapOutputs | None:
+        tap = None if found is None else self._taps.get(found[0])
+        if found is not None and tap is not None:
+            tap.tell(found[1])
+        return tap
 
     # ---- readers
 

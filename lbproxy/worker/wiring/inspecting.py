@@ -20,7 +20,7 @@ from lbproxy.ipc.messages import KeysWanted
 from lbproxy.net.capture_files import CaptureFiles, wall_clock
 from lbproxy.net.inspector_link import InspectorLink
 from lbproxy.net.password_thread import PasswordThread
-from lbproxy.net.tap_link import TapLink
+from lbproxy.net.tap_link import Alarm, TapLink
 from lbproxy.observe.log import Noisy
 from lbproxy.observe.metrics import INSPECTIONS
 from lbproxy.observe.tapped import Tapped
@@ -107,15 +107,17 @@ class Means(NamedTuple):
     """Told of requests in which rules found something, or in the answers to them."""
     copies: Copies | None = None
     """Room for what is copied to be looked at. None: each route has its own."""
+    settle: Callable[[float], None] = lambda until: None
+    """Waits until taps have passed on what they have, or until that moment: the process is about to end."""
 
 
 NO_MEANS = Means(lambda step, outcome: None)
 
 
 def make_means(
-    handover: Handover, documents: Documents, memory: LimiterMemory, noisy: Noisy, send: Callable[[KeysWanted], None]
+    handover: Handover, documents: Documents, memory: LimiterMemory, noisy: Noisy, send: Callable[[KeysWanted], None], alarm: Alarm
 ) -> Means:
-    """In a worker; `send`: tells the master.
+    """In a worker; `send`: tells the master; `alarm`: calls something in so many seconds.
 
     The thread is there where a route asks for passwords, and lives as long as the process.
     """
@@ -153,12 +155,15 @@ def make_means(
         cells[unanswered] += late
 
     link = None if looks is None else InspectorLink(looks, waiting)
-    taps = make_taps(handover, count)
-    return Means(count, documents, memory, verify, differs, wishes.wish, suspended, taps, wafs, link, attacked, Copies())
+    taps, settle = make_taps(handover, count, alarm)
+    return Means(count, documents, memory, verify, differs, wishes.wish, suspended, taps, wafs, link, attacked, Copies(), settle)
 
 
-def make_taps(handover: Handover, count: Count) -> dict[str, tuple[model.TapConfig, Take]]:
-    """Those that a route names, each with a thread of its own."""
+TapsByName = dict[str, tuple[model.TapConfig, Take]]
+
+
+def make_taps(handover: Handover, count: Count, alarm: Alarm) -> tuple[TapsByName, Callable[[float], None]]:
+    """Those that a route names, each with files with a thread of its own; and Means.settle."""
     wanted = {route.tap for route in handover.config.routes}
     lock = threading.Lock()
 
@@ -169,14 +174,18 @@ def make_taps(handover: Handover, count: Count) -> dict[str, tuple[model.TapConf
     taps = [settings for settings in handover.config.taps if settings.name in wanted]
     link = None
     if handover.tap_link is not None and (rooms := [settings.queue for settings in taps if settings.sinks]):
-        link = TapLink(handover.tap_link, max(rooms), lost)
-    return {
-        settings.name: (settings, _tapped_into(settings, handover.taps.get(settings.name, ()), link, lost)) for settings in taps
-    }
+        link = TapLink(handover.tap_link, max(rooms), lost, alarm)
+    opened = ((settings, handover.taps.get(settings.name, ())) for settings in taps)
+    files = {settings.name: CaptureFiles(fds, settings.file_size, settings.queue, lost) for settings, fds in opened if fds}
+
+    def settle(until: float) -> None:
+        for each in (*files.values(), *(() if link is None else (link,))):
+            each.settle(until)
+
+    return {settings.name: (settings, _tapped_into(settings, files.get(settings.name), link)) for settings in taps}, settle
 
 
-def _tapped_into(settings: model.TapConfig, fds: Sequence[int], link: TapLink | None, lost: Callable[[], None]) -> Take:
-    files = CaptureFiles(fds, settings.file_size, settings.queue, lost) if fds else None
+def _tapped_into(settings: model.TapConfig, files: CaptureFiles | None, link: TapLink | None) -> Take:
     into_files, sent_on = settings.folder is not None, bool(settings.sinks)
 
     def take(client: str, server: str, port: int, request: bytes, answer: bytes) -> bool:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Sequence
 
-import pytest
-
-from lbproxy.net.tap_thread import TapThread
+from lbproxy.net.tap_thread import AT_ONCE, TapThread
 from tests.support.waiting import eventually
 
 
@@ -14,13 +14,12 @@ def test_no_more_waits_than_may() -> None:
     """One that finds no room is dropped, at once; there is room again when some are done."""
     going = threading.Event()
     done: list[str] = []
-    lost: list[int] = []
 
-    def do(one: str) -> None:
+    def do(some: Sequence[str]) -> None:
         assert going.wait(120)
-        done.append(one)
+        done.extend(some)
 
-    thread = TapThread(do, 100, lambda: lost.append(1))
+    thread = TapThread(do, 100)
     assert thread.idle
     assert [thread.take(40, one) for one in "abc"] == [True, True, False]
     assert not thread.idle
@@ -28,21 +27,23 @@ def test_no_more_waits_than_may() -> None:
     eventually(lambda: thread.idle, "both are done")
     assert thread.take(100, "d")
     eventually(lambda: done == ["a", "b", "d"], "in their order")
-    assert lost == []
 
 
-@pytest.mark.parametrize("error", [OSError, ValueError])
-def test_one_that_fails_is_lost_and_the_next_is_done(error: type[Exception]) -> None:
-    """It is told of each; what a failed one held is free again."""
-    done: list[str] = []
-    lost: list[int] = []
+def test_some_at_a_time() -> None:
+    """No more of them than the loop may wait for, in their order, and all before the process ends."""
+    going = threading.Event()
+    done: list[list[int]] = []
 
-    def do(one: str) -> None:
-        if one == "bad":
-            raise error
-        done.append(one)
+    def do(some: Sequence[int]) -> None:
+        assert going.wait(120)
+        done.append([*some])
 
-    thread = TapThread(do, 100, lambda: lost.append(1))
-    assert thread.take(100, "bad")
-    eventually(lambda: thread.take(100, "good"), "there is room again")
-    eventually(lambda: (done, lost) == (["good"], [1]), "the one is lost, the other done")
+    thread = TapThread(do, 1000)
+    for number in range(100):
+        assert thread.take(10, number)
+    thread.settle(time.monotonic())
+    assert not done, "nobody waits for longer than that"
+    going.set()
+    thread.settle(time.monotonic() + 120)
+    assert [number for some in done for number in some] == [*range(100)]
+    assert max(map(len, done)) <= AT_ONCE

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbproxy.observe.tapped import LARGEST, MOST, Gathering, Tapped, messages
+from lbproxy.observe.tapped import LARGEST, MOST, PART, Gathering, Tapped, apart, messages, together
 
 ONE = Tapped("192.0.2.1", "192.0.2.2", 443, b"GET / HTTP/1.1\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\n", 5.25)
 
@@ -39,15 +39,29 @@ def test_one_that_is_not_whole_is_left_out() -> None:
     assert gathering.torn == 2
 
 
+@given(st.lists(st.binary(max_size=50)))
+def test_several_as_one(said: list[bytes]) -> None:
+    """They come apart as they went together; what is cut off is refused, or was whole before."""
+    message = together(said)
+    assert [*apart(message)] == said
+    assert len(message) == 1 + sum(PART + len(each) for each in said)
+    for end in range(1, len(message)):
+        try:
+            found = [*apart(message[:end])]
+        except ValueError:
+            continue
+        assert found == said[: len(found)]
+
+
 @given(st.binary(max_size=200), st.integers(0, 255))
 def test_nonsense_is_refused(data: bytes, flags: int) -> None:
     """Whatever a worker says that was taken over: it is no conversation, or one of sizes that are true."""
     gathering = Gathering()
     try:
-        found = gathering.take(bytes((flags,)) + data)
+        found = [gathering.take(each) for each in apart(bytes((flags,)) + data)]
     except ValueError:
         return
-    assert found is None or len(found[1].request) + len(found[1].answer) <= len(data)
+    assert sum(len(one[1].request) + len(one[1].answer) for one in found if one is not None) <= len(data)
 
 
 def test_sizes_that_are_not_true() -> None:

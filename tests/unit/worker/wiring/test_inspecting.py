@@ -64,7 +64,7 @@ def test_what_steps_make_of_requests_is_counted() -> None:
     ledger.open_row(0)
     handover: Any = SimpleNamespace(ledger=ledger, child=0, config=config(model.RouteConfig("app")), inspectors=None, tap_link=None)
     documents = Documents(handover.config, [])
-    means = make_means(handover, documents, None, Noisy(), lambda wish: None)  # type: ignore[arg-type]  # nothing is limited
+    means = make_means(handover, documents, None, Noisy(), lambda wish: None, lambda seconds, run: None)  # type: ignore[arg-type]
     assert means.verify is None
     for step, outcome in INSPECTIONS:
         means.told(step, outcome)
