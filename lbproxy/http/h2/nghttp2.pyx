@@ -21,7 +21,7 @@ import os
 from lbproxy.http.h2.bounds import ANSWERS as _ANSWERS, LONGEST_SENT as _LONGEST_SENT, UNLIMITED as _UNLIMITED, USUAL
 from lbproxy.http.h2.offered import MISSING
 from lbproxy.http.h2.session import first_settings
-from lbproxy.http.h2.vocabulary import PREFACE, USUAL_PRECEDENCE as _USUAL, Code, Failure
+from lbproxy.http.h2.vocabulary import PREFACE, USUAL_PRECEDENCE as _USUAL, Failure, H2Code
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.list cimport PyList_Append, PyList_AsTuple
