@@ -38,7 +38,7 @@ from lbproxy.tls.contexts import offered
 from lbproxy.worker.accept.connection_filter import AnnouncedConnection, ConnectionFilter, Denied
 from lbproxy.worker.accept.connection_limit import ConnectionLimit
 from lbproxy.worker.accept.h2_setup import H2Setup, PriorKnowledge
-from lbproxy.worker.accept.handshakes import kind_of
+from lbproxy.worker.accept.handshakes import kind_of, why
 from lbproxy.worker.accept.hellos import decline, read_hello
 from lbproxy.worker.accept.proxy_headers import ProxyHeaders
 from lbproxy.worker.wiring.passages import Passages
@@ -297,7 +297,7 @@ class ConnectionSetup:
         kind = kind_of(error, reason)
         if kind is not None:
             self._cells[scalar_at(self._child, kind)] += 1
-        self._noisy.info("tls.handshake_failed", client=peer, port=self._port, reason=reason)
+        self._noisy.info("tls.handshake_failed", client=peer, port=self._port, reason=reason, **why(error))
         if reason == "plain_http":
             try:
                 TcpStream.write(stream, reply(400, "plain_http_on_tls_port", close=True, extra=self._service.date))

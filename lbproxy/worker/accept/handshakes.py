@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ssl
+
 from lbproxy.balance.ledger import Scalar
 from lbproxy.errors import ConnectionLost, StreamError, TimedOut
+from lbproxy.net.tls_failures import VERIFY_FAILED, tls_failure
 
 _KINDS = {
     Scalar.HANDSHAKE_NOT_TLS: ("plain_http", "not_tls", "http_request", "https_proxy_request"),
@@ -36,3 +39,11 @@ def kind_of(error: StreamError, reason: str) -> Scalar | None:
     if "_alert_" in reason:  # "tlsv1_alert_unknown_ca": the client did not like what it was shown
         return Scalar.HANDSHAKE_REFUSED
     return _BY_REASON.get(reason)
+
+
+def why(error: StreamError) -> dict[str, str]:
+    """For the log, what is wrong with the certificate that a client has shown; {}: that is not what it failed by."""
+    cause = error.__cause__
+    if not isinstance(cause, ssl.SSLError) or cause.reason != VERIFY_FAILED:
+        return {}
+    return {"why": tls_failure(cause).words}
