@@ -14,11 +14,16 @@ from bench.macro.cases import GRPC, STORED, UPLOAD_BYTES
 from bench.macro.errors import BenchError
 from bench.macro.websocket import Client, loose
 from bench.micro.streams import CALL, HIT, TINY, Asked, Streams
+from lbproxy.http.h2.engine import H2Engine
+from lbproxy.http.h2.session import Receiver
+from lbproxy.http.h2.vocabulary import Fields
 
 Play = Callable[[], None]
 
 CLOSING = b"GET /tiny HTTP/1.1\r\nHost: bench.test\r\nConnection: close\r\n\r\n"
 UPLOAD = b"POST /upload HTTP/1.1\r\nHost: bench.test\r\nContent-Length: %d\r\n\r\n" % UPLOAD_BYTES + b"u" * UPLOAD_BYTES
+AT_ONCE = 4
+"""Uploads over HTTP/2 on one connection."""
 TIMEOUT = 60
 """Seconds; valgrind is slow."""
 
@@ -113,6 +118,64 @@ def h2(port: int, times: int, asked: Asked = TINY) -> Play:
     return play
 
 
+class Uploads(Receiver):
+    """A client of HTTP/2 with `at_once` uploads under way on one connection, by the engine that lbproxy has for backends."""
+
+    def __init__(self, port: int, at_once: int) -> None:
+        context = loose()
+        context.set_alpn_protocols(["h2"])
+        self._connection = _connect(port, context)
+        self._engine = H2Engine(self, server=False)
+        self._at_once = at_once
+        self._left = 0
+
+    def begin(self) -> None:
+        """All of them, as far as windows are open."""
+        fields = (
+            (b":method", b"POST"), (b":scheme", b"https"), (b":path", b"/upload"), (b":authority", b"bench.test"),
+            (b"content-length", b"%d" % UPLOAD_BYTES),
+        )  # fmt: skip
+        body = b"u" * UPLOAD_BYTES
+        for _ in range(self._at_once):
+            stream = self._engine.request(fields, False)
+            self._engine.send(stream, body, True)
+            self._left += 1
+        self._flush()
+
+    def await_answers(self) -> None:
+        """What was held back leaves as windows open."""
+        while self._left:
+            self._engine.receive(_some(self._connection))
+            self._flush()
+
+    def on_response(self, stream: int, fields: Fields, ended: bool) -> None:
+        """See Receiver."""
+        if (b":status", b"204") not in fields:
+            raise BenchError(f"wanted 204, got {fields!r}")
+        self._left -= 1
+
+    def on_reset(self, stream: int, code: int) -> None:
+        """See Receiver."""
+        raise BenchError(f"stream {stream} was reset with code {code}")
+
+    def _flush(self) -> None:
+        while data := self._engine.output(1 << 20):
+            self._connection.sendall(data)
+
+
+def h2_upload(port: int, times: int) -> Play:
+    """`times` uploads over HTTP/2, AT_ONCE on each connection, as the macro benchmark sends them."""
+    clients = [Uploads(port, AT_ONCE) for _ in range(times // AT_ONCE)]
+
+    def play() -> None:
+        for client in clients:
+            client.begin()
+        for client in clients:
+            client.await_answers()
+
+    return play
+
+
 PLAYS: dict[str, Callable[[int, int], Play]] = {
     "100k": lambda port, times: download(port, times, b"/100k", 100 * 1024),
     "16m": lambda port, times: download(port, 1, b"/16m", 16 * 1024 * 1024),
@@ -122,6 +185,7 @@ PLAYS: dict[str, Callable[[int, int], Play]] = {
     "websocket": websocket,
     "h2": h2,
     "h2-backends": h2,
+    "h2-upload100k": h2_upload,
     "hit": lambda port, times: download(port, times, f"{STORED}/1k".encode(), 1024),
     "hit100k": lambda port, times: download(port, times, f"{STORED}/100k".encode(), 100 * 1024),
     "h2-hit": lambda port, times: h2(port, times, HIT),

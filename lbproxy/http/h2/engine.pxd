@@ -25,7 +25,7 @@ cdef class H2Engine:
     cpdef bint trailers(self, long stream, fields) except -1
     cpdef long request(self, fields, bint ended) except -1
     cpdef bint reset(self, long stream, long code) except -1
-    cpdef bint taken(self, long stream, long size) except -1
+    cpdef bint taken(self, long stream, long size, long long rest=*) except -1
     cpdef bint widen(self, long stream, long window) except -1
     cpdef end(self, failure)
     cpdef long held(self, long stream) except -1

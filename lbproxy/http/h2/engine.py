@@ -113,9 +113,10 @@ class H2Engine:
         """Give a stream up, with all that is held for it."""
         return self._session.reset(stream, code)
 
-    def taken(self, stream: int, size: int) -> bool:
-        """So many bytes of `on_data` are held no more."""
-        return self._session.taken(stream, size)
+    def taken(self, stream: int, size: int, rest: int = -1) -> bool:
+        """So many bytes of `on_data` are held no more. `rest`: what is still to come of the stream, -1 when nobody knows: one whose
+        window is wide enough for that has it opened no more."""
+        return self._session.taken(stream, size, rest)
 
     def widen(self, stream: int, window: int) -> bool:
         """Let the peer send so many bytes before they are taken; stream 0: on the whole connection."""

@@ -237,6 +237,7 @@ cdef mem_send_t session_mem_send2
 cdef of_session_t session_want_read, session_want_write, session_check_request_allowed, session_get_last_proc_stream_id
 cdef of_session_t session_get_remote_window_size, submit_shutdown_notice
 cdef of_stream_t session_resume_data, session_get_stream_local_close, session_get_stream_remote_window_size
+cdef of_stream_t session_get_stream_local_window_size
 cdef setting_t session_get_remote_settings
 cdef submit_settings_t submit_settings
 cdef submit_request_t submit_request2
@@ -747,7 +748,7 @@ cdef class _Native(Session):
         """See Session."""
         return not self._gone() and self._done(submit_rst_stream(self._session, 0, stream, code))
 
-    cpdef bint taken(self, long stream, long size) except -1:
+    cpdef bint taken(self, long stream, long size, long long rest) except -1:
         """See Session."""
         if self._gone():
             return False
@@ -756,6 +757,8 @@ cdef class _Native(Session):
         if not size:
             return True
         self._untaken -= size
+        if 0 <= rest <= session_get_stream_local_window_size(self._session, stream):  # -1: the stream is gone
+            return self._done(session_consume_connection(self._session, size))
         return self._done(session_consume(self._session, stream, size))
 
     cpdef bint widen(self, long stream, long window) except -1:
@@ -1140,6 +1143,7 @@ cdef int _load(str path) except -1:
     global session_get_stream_local_close, session_get_stream_remote_window_size, session_get_remote_settings, submit_settings
     global submit_request2, submit_response2, submit_headers, submit_trailer, submit_rst_stream, submit_ping, submit_goaway
     global session_consume, session_consume_connection, session_set_local_window_size, session_get_extpri_stream_priority, _callbacks
+    global session_get_stream_local_window_size
     cdef void *library = dlopen(os.fsencode(path), RTLD_NOW | RTLD_NOLOAD)
     if library == NULL:
         raise LookupError(path)
@@ -1167,6 +1171,7 @@ cdef int _load(str path) except -1:
     session_resume_data = <of_stream_t>_find_function(library, "session_resume_data")
     session_get_stream_local_close = <of_stream_t>_find_function(library, "session_get_stream_local_close")
     session_get_stream_remote_window_size = <of_stream_t>_find_function(library, "session_get_stream_remote_window_size")
+    session_get_stream_local_window_size = <of_stream_t>_find_function(library, "session_get_stream_local_window_size")
     session_get_remote_settings = <setting_t>_find_function(library, "session_get_remote_settings")
     submit_settings = <submit_settings_t>_find_function(library, "submit_settings")
     submit_request2 = <submit_request_t>_find_function(library, "submit_request2")

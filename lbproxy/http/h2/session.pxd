@@ -34,7 +34,7 @@ cdef class Session:
     cpdef bint trailers(self, long stream, fields) except -1
     cpdef long request(self, fields, bint ended) except -1
     cpdef bint reset(self, long stream, long code) except -1
-    cpdef bint taken(self, long stream, long size) except -1
+    cpdef bint taken(self, long stream, long size, long long rest) except -1
     cpdef bint widen(self, long stream, long window) except -1
     cpdef bint ping(self) except -1
     cpdef bint announce_end(self) except -1

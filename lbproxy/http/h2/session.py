@@ -161,8 +161,9 @@ class Session:
         """Give a stream up."""
         return _done(self._conn.reset_stream, stream, code)
 
-    def taken(self, stream: int, size: int) -> bool:
-        """So many bytes of a body that came are held no more."""
+    def taken(self, stream: int, size: int, rest: int) -> bool:
+        """So many bytes of a body that came are held no more. See Engine; ngh2 opens the connection's window together with the
+        stream's alone, whatever the rest."""
         return _done(self._conn.acknowledge_received_data, size, stream)
 
     def widen(self, stream: int, window: int) -> bool:

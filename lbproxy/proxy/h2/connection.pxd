@@ -15,6 +15,7 @@ from lbproxy.streams cimport Strands, Stream
 
 cdef class H2Connection(Bearer):
     cdef H2Beginnings _beginnings
+    cdef long _bodies
     cdef bint _draining
     cdef str _ending
     cdef double _idle_since

@@ -36,10 +36,13 @@ from lbproxy.proxy.h2.h2_downstream import Bearer, H2Downstream, H2Peer
 from lbproxy.proxy.h2.stream import H2Stream, ReaderOver, in_order, room_for, wake_writers
 from lbproxy.proxy.h2.unwanted import Unwanted
 from lbproxy.proxy.service import Service
-from lbproxy.streams import BODY_READ, NEVER, Strand, Stream
+from lbproxy.streams import BODY_READ, NEVER, SWIFT_READ, Strand, Stream
 
 IDLE_IN_GREENLET = 0.5
 """Seconds that the reader waits for more. With it an idle connection keeps twice the memory."""
+MUCH = BODY_READ // 2
+"""Bytes of bodies in one read, after which more is read at once: uploads take turns by the frame, and each turn of the loop passes
+on what came of each, with system calls for each of them."""
 OUTPUT = 64 * 1024
 """Bytes that are taken out of the engine at once: what an urgent stream has to wait for."""
 
@@ -52,7 +55,7 @@ class H2Connection(Bearer):
     """One HTTP/2 connection of a client: owner of its stream, and the engine's receiver."""
 
     __slots__ = (
-        "_beginnings", "_draining", "_ending", "_idle_since", "_idle_until", "_last", "_lost", "_now",
+        "_beginnings", "_bodies", "_draining", "_ending", "_idle_since", "_idle_until", "_last", "_lost", "_now",
         "_on_flood", "_planned", "_read", "_refused_more", "_requests", "_reset",
         "_turning", "_unwanted", "_waiting_for_room", "_wakes", "_windows", "_writing", "count", "strand",
     )  # fmt: skip
@@ -104,6 +107,8 @@ class H2Connection(Bearer):
         self._draining = self._refused_more = self._planned = self._turning = self._writing = False
         self._ending = ""
         self._read = b""
+        self._bodies = 0
+        """Bytes of bodies in what was read last."""
         service.connections.add(self)
         service.counters.h2_open += 1
         stream.owner = self
@@ -226,13 +231,14 @@ class H2Connection(Bearer):
         stream = self.stream
         self._set_deadline()
         try:
-            data, self._read = self._read or stream.read(BODY_READ), b""
+            data, self._read = self._read or stream.read(SWIFT_READ if self._bodies >= MUCH else BODY_READ), b""
         except TimedOut:
             return self._expired()
         if not data:
             self._end("abort" if self._requests else "finish")
             return False
         self._now = self.service.clock()
+        self._bodies = 0
         self.engine.receive(data)
         self._judge()
         if self.service.draining and not self._draining:
@@ -296,6 +302,7 @@ class H2Connection(Bearer):
     def on_data(self, stream: int, data: bytes, ended: bool) -> None:
         """See Receiver."""
         request = self._requests.get(stream)
+        self._bodies += len(data)
         if not data and not ended:
             self.floods.see("h2_empty_data")
         if request is None or request.h2.loss is not None:

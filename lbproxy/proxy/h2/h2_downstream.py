@@ -160,6 +160,7 @@ class H2Downstream(Downstream):
             self.strand = None
             self._keep_promise()
             self.h2.drop()
+            self.h2.stop_looking()
             if self.bound is not None:
                 bound.close(self)
             self._bearer.served(self)

@@ -44,6 +44,7 @@ cdef class H2Stream(Stream):
     cdef bint _dropped
     cdef H2Engine _engine
     cdef public list _inbox
+    cdef double _look_at
     cdef object _reader
     cdef object _writer
     cdef public bint complete
@@ -67,7 +68,9 @@ cdef class H2Stream(Stream):
     @cython.locals(inbox=list, data=bytes, count=Py_ssize_t, taken=Py_ssize_t, size=Py_ssize_t, engine=H2Engine)
     cdef bytes _take(self, Py_ssize_t limit)
     cdef _wait_for_input(self)
+    @cython.locals(service=Service, now=double, wait=double)
     cdef _look_later(self)
+    cpdef stop_looking(self)
     cpdef bint read_early(self) except -1
     cpdef give_way(self)
     cpdef check(self, bint done)

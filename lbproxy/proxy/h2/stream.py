@@ -104,7 +104,7 @@ class H2Stream(Stream):
     served."""
 
     __slots__ = (
-        "_alarm", "_came", "_carrier", "_dropped", "_engine", "_inbox", "_reader", "_writer", "complete", "ended",
+        "_alarm", "_came", "_carrier", "_dropped", "_engine", "_inbox", "_look_at", "_reader", "_writer", "complete", "ended",
         "left", "loss", "number", "trailers",
     )  # fmt: skip
 
@@ -133,7 +133,9 @@ class H2Stream(Stream):
         self._engine = carrier.engine
         self._inbox = _EMPTY
         self._came = 0
-        self._alarm: Alarm
+        self._alarm: Alarm | None = None
+        self._look_at = 0.0
+        """When that rings."""
         self.loss: StreamError | None = None
         """Why nothing more comes or goes: the client has given it up, or we have."""
         self._dropped = False
@@ -247,32 +249,46 @@ class H2Stream(Stream):
         if self.left > 0:
             self.left -= len(data)
         engine = self._engine
-        if engine.taken(self.number, len(data)) and engine.has_output():
+        if engine.taken(self.number, len(data), 0 if self.ended else self.left) and engine.has_output():
             self._carrier.flush()
         return data
 
     def _wait_for_input(self) -> None:
         strands = self._carrier.service.strands
         self._reader = strands.current()
-        self._look_later()
+        if self._look_at > self.deadline or self._alarm is None:
+            self._look_later()
         try:
             strands.park()
         finally:
             self._reader = None
-            self._alarm.stop()
 
     def _look_later(self) -> None:
-        """At the deadline, or before: somebody may set a nearer one meanwhile."""
+        """At the deadline, or before: somebody may set a nearer one meanwhile. The alarm outlives the wait: the next one has it,
+        too (one for each wait was a tenth of what an upload costs beside its bytes)."""
+        self.stop_looking()
         service = self._carrier.service
-        self._alarm = service.strands.alarm(min(max(0.0, self.deadline - service.clock()), SWEEP), self._look)
+        now = service.clock()
+        wait = min(max(0.0, self.deadline - now), SWEEP)
+        self._look_at = now + wait
+        self._alarm = service.strands.alarm(wait, self._look)
 
     def _look(self) -> None:
+        self._alarm = None
+        if self._reader is None:
+            return
         if self._carrier.service.clock() < self.deadline:
             self._look_later()
             return
         reader = self._take_reader()
         if reader is not None:
             reader.throw(TimedOut("read timed out"))
+
+    def stop_looking(self) -> None:
+        """Nobody reads any more, or not soon."""
+        alarm, self._alarm = self._alarm, None
+        if alarm is not None:
+            alarm.stop()
 
     def read_early(self) -> bool:
         """See Stream. Everything is taken in by the connection anyway."""

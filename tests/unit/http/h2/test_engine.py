@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lbproxy.http.h2.bounds import Bounds
 from lbproxy.http.h2.engine import H2Engine, goaway_frame
+from lbproxy.http.h2.nghttp2 import NATIVE
 from lbproxy.http.h2.vocabulary import Failure, H2Code
 from tests.support import h2_frames as wire
 from tests.support.h2_frames import (
@@ -93,6 +94,18 @@ def test_a_window_opens_as_what_came_is_taken_and_no_sooner() -> None:
     assert WINDOW_UPDATE not in kinds(said)
     assert dialogue.engine.taken(1, 3 * 16384)
     assert {(each.kind, each.stream) for each in dialogue.answer()} == {(WINDOW_UPDATE, 0), (WINDOW_UPDATE, 1)}
+
+
+def test_the_window_of_a_body_whose_rest_fits_stays() -> None:
+    """What was taken of it is given back to the connection, which others share."""
+    dialogue = Dialogue()
+    dialogue.say(headers(1, POST, end=False) + data(1, b"x" * 16384) * 3)
+    assert dialogue.engine.taken(1, 3 * 16384, 65535 - 3 * 16384)
+    assert {each.stream for each in dialogue.answer()} == ({0} if NATIVE else {0, 1})
+    dialogue = Dialogue()
+    dialogue.say(headers(1, POST, end=False) + data(1, b"x" * 16384) * 3)
+    assert dialogue.engine.taken(1, 3 * 16384, 65536 - 3 * 16384)
+    assert {each.stream for each in dialogue.answer()} == {0, 1}
 
 
 def test_what_came_of_a_stream_that_is_gone_is_given_back_to_the_connection() -> None:

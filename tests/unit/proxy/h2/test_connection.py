@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from lbproxy.http.h2.nghttp2 import NATIVE
 from lbproxy.http.h2.vocabulary import H2Code
 from lbproxy.proxy.h2.stream import SWEEP
 from lbproxy.proxy.tunnel import HALF_CLOSED
+from lbproxy.streams import BODY_READ, SWIFT_READ
 from tests.support import h2_frames as wire
 from tests.support.h2_frames import DATA, GET, HEADERS, POST, WINDOW_UPDATE, data, headers, reset
 from tests.support.h2_peer import Heads
@@ -330,6 +332,60 @@ def test_windows_grow_where_somebody_reads_fast() -> None:
     assert opened[1] > 40 * 16384 + 100_000
     client.say(data(1, b"", end=True))
     world.upstream.feed(ok())
+    world.at_rest()
+
+
+def test_one_alarm_serves_all_waits_for_a_body() -> None:
+    """It looks at the deadline again and again, and goes with the request; a body that stands still is given up as ever."""
+    world = World(backends=1)
+    client = H2Client(world)
+    client.say(headers(1, (*POST, (b"content-length", b"40")), end=False))
+    [alarm] = world.alarms
+    for _ in range(3):
+        client.say(data(1, b"0123456789"))
+    assert world.alarms == [alarm]
+    world.pass_time(SWEEP + 1)
+    [again] = world.alarms
+    assert again is not alarm
+    client.say(data(1, b"0123456789", end=True))
+    assert world.upstream.take().endswith(b"0123456789" * 4)
+    world.upstream.feed(ok())
+    assert body(client.heard()) == b"ok"
+    assert not world.alarms
+    client.say(headers(3, (*POST, (b"content-length", b"40")), end=False) + data(3, b"0123456789"))
+    client.say(data(3, b"0123456789"))
+    world.pass_time(world.service.config.timeouts.body_idle + SWEEP)
+    assert world.outcomes() == [(200, ""), (408, "body_timeout")]
+    client.say(reset(3))
+    world.at_rest()
+
+
+def test_more_is_read_at_once_where_bodies_come() -> None:
+    """Behind a read that was full of them; not behind one of heads."""
+    world = World(backends=1)
+    client = H2Client(world)
+    asked: list[int] = []
+    real = client.stream.read
+    client.stream.read = lambda limit: (asked.append(limit), real(limit))[1]  # type: ignore[method-assign]
+    client.say(headers(1, POST, end=False) + data(1, b"x" * 16384) * 3)
+    client.say(data(1, b"x"))
+    client.say(data(1, b"", end=True))
+    assert asked[:3] == [SWIFT_READ, BODY_READ, BODY_READ]
+    world.upstream.feed(ok())
+    world.at_rest()
+
+
+def test_a_body_that_fits_has_its_window_opened_no_more() -> None:
+    """A window that is wide enough for the rest, or of a stream that has ended, is left as it is."""
+    world = World(backends=1)
+    client = H2Client(world)
+    said = client.say(headers(1, (*POST, (b"content-length", b"%d" % (3 * 16384))), end=False) + data(1, b"x" * 16384) * 2)
+    said += client.say(data(1, b"x" * 16384, end=True))
+    if NATIVE:  # ngh2 opens both windows or none
+        assert [each.stream for each in said if each.kind == WINDOW_UPDATE] == [0]
+    assert sum(int.from_bytes(each.payload, "big") for each in said if (each.kind, each.stream) == (WINDOW_UPDATE, 0)) >= 32768
+    world.upstream.feed(ok())
+    assert body(client.heard()) == b"ok"
     world.at_rest()
 
 

@@ -22,7 +22,7 @@ class NotedEngine(H2Engine):
         self.done.append(("send", data, ended))
         return not self.gone
 
-    def taken(self, stream: int, size: int) -> bool:
+    def taken(self, stream: int, size: int, rest: int = -1) -> bool:
         self.done.append(("taken", size))
         return True
 
