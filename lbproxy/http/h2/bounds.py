@@ -8,6 +8,9 @@ ANSWERS = 256
 """Acknowledgements of SETTINGS and PING that may wait to be fetched by a peer that reads nothing."""
 LONGEST_SENT = 1024 * 1024
 """Bytes of a list of fields that leaves, beyond what any limit of ours lets through."""
+RESETS = 300
+"""Requests that a client may give up at once: a browser whose page is closed gives up some hundred. Of a read that has more of them
+the rest is not looked at."""
 UNLIMITED = 1 << 40
 """Of what libnghttp2 would count and floods.py does."""
 

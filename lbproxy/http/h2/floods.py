@@ -27,6 +27,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from lbproxy.http.h2.bounds import RESETS
 from lbproxy.http.h2.vocabulary import Failure, H2Code
 
 
@@ -38,7 +39,7 @@ class Limit(NamedTuple):
 
 
 LIMITS: Mapping[str, Limit] = {
-    "h2_resets": Limit(300, 30),
+    "h2_resets": Limit(RESETS, 30),
     "h2_settings": Limit(32, 1),
     "h2_pings": Limit(100, 10),
     "h2_empty_data": Limit(100, 10),

@@ -18,7 +18,7 @@ on how structures are laid out (`_fits`). Where anything is not as expected, con
 
 import os
 
-from lbproxy.http.h2.bounds import ANSWERS as _ANSWERS, LONGEST_SENT as _LONGEST_SENT, UNLIMITED as _UNLIMITED, USUAL
+from lbproxy.http.h2.bounds import ANSWERS as _ANSWERS, LONGEST_SENT as _LONGEST_SENT, RESETS as _RESETS, UNLIMITED as _UNLIMITED, USUAL
 from lbproxy.http.h2.offered import MISSING
 from lbproxy.http.h2.session import first_settings
 from lbproxy.http.h2.vocabulary import PREFACE, USUAL_PRECEDENCE as _USUAL, Failure, H2Code
@@ -40,6 +40,7 @@ KEPT = 4096
 """Bytes of a list of fields that the next one is compared with."""
 
 cdef Py_ssize_t MOST_KEPT = KEPT
+cdef long MOST_GIVEN_UP = _RESETS
 cdef long _USUAL_PRECEDENCE = _USUAL
 
 cdef enum:
@@ -98,6 +99,7 @@ cdef enum:
     PRIORITY = 12
     GOAWAY = 13
     NEEDLESS = 14
+    GIVEN_UP = 15
 
 cdef struct Event:
     int kind
@@ -282,6 +284,7 @@ cdef object _never_indexed = None
 """ngh2's type of such fields, which engine.never_indexed makes."""
 cdef object CALM_SIZE = Failure(H2Code.ENHANCE_YOUR_CALM, "h2_header_size")
 cdef object CALM_COUNT = Failure(H2Code.ENHANCE_YOUR_CALM, "h2_header_count")
+cdef object CALM_RESETS = Failure(H2Code.ENHANCE_YOUR_CALM, "h2_resets")
 cdef object PUSHED = Failure(H2Code.PROTOCOL_ERROR, "h2_protocol")
 cdef object UNKNOWN = Failure(H2Code.INTERNAL_ERROR, "h2_engine")
 cdef dict _FAILURES = {
@@ -311,6 +314,7 @@ cdef class _Native(Session):
     cdef Py_ssize_t _event_room
     cdef Py_ssize_t _list_size
     cdef Py_ssize_t _list_count
+    cdef long _given_up
     cdef list _fields
     cdef tuple _before
     cdef tuple _head_before
@@ -384,6 +388,7 @@ cdef class _Native(Session):
         if self._session == NULL or self.closed:
             self.broken = UNKNOWN
             return
+        self._given_up = 0
         self._inside = True
         result = session_mem_recv2(self._session, <const uint8_t *>PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
         self._inside = False
@@ -443,6 +448,10 @@ cdef class _Native(Session):
             receiver.on_priority(event.stream)
         elif kind == NEEDLESS:
             receiver.on_needless()
+        elif kind == GIVEN_UP:
+            if event.stream > self.last:
+                self.last = event.stream
+            receiver.on_given_up(event.stream)
         else:
             receiver.on_goaway(event.stream, event.number)
 
@@ -467,6 +476,19 @@ cdef class _Native(Session):
         events.kind, events.stream, events.number, events.what = kind, stream, number, what
         self._event_count += 1
         return 0
+
+    cdef bint _gave_up(self, int32_t stream) noexcept:
+        """A reset came: whether right behind its request, which then need not be told. What that would cost is what such floods are
+        for."""
+        cdef Event *last
+        if not self._event_count:
+            return False
+        last = &self._events[self._event_count - 1]
+        if last.kind != REQUEST or last.stream != stream:
+            return False
+        Py_XDECREF(last.what)
+        last.kind, last.what = GIVEN_UP, NULL
+        return True
 
     cdef void _forget_events(self) noexcept:
         cdef Py_ssize_t at
@@ -935,6 +957,8 @@ cdef class _Native(Session):
             self._drop()
         if result == NO_MEMORY:
             raise MemoryError
+        if refused is CALM_RESETS:
+            self._forget_events()  # most of them requests that nobody waits for: it would be they that the flood costs
         self.broken = refused if refused is not None else _FAILURES.get(result, UNKNOWN)
         return 0
 
@@ -1063,7 +1087,13 @@ cdef int _on_frame(void *session, const Frame *frame, void *user) except? FAILED
     if kind == FRAME_WINDOW_UPDATE:
         return self._note(WINDOW, frame.hd.stream, frame.window.increment, NULL)
     if kind == FRAME_RST_STREAM:
-        return self._note(RESET, frame.hd.stream, frame.reset.code, NULL)
+        if not self._gave_up(frame.hd.stream):
+            return self._note(RESET, frame.hd.stream, frame.reset.code, NULL)
+        self._given_up += 1
+        if self._given_up > MOST_GIVEN_UP:
+            self._refused = CALM_RESETS
+            return FAILED
+        return 0
     if kind == FRAME_SETTINGS:
         return 0 if frame.hd.flags & ACK else self._note(SETTINGS, 0, 0, NULL)
     if kind == FRAME_PING:
@@ -1087,6 +1117,9 @@ cdef int _on_close(void *session, int32_t stream, uint32_t code, void *user) exc
     self._drop_body(stream)
     if self._data != NULL and self._data_stream == stream:
         self._drop_data()
+    if self._event_count and self._events[self._event_count - 1].kind == GIVEN_UP:
+        if self._events[self._event_count - 1].stream == stream:
+            return 0
     return self._note(CLOSED, stream, code, NULL)
 
 

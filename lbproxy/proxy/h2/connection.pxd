@@ -18,6 +18,7 @@ cdef class H2Connection(Bearer):
     cdef long _bodies
     cdef bint _draining
     cdef str _ending
+    cdef long _given_up
     cdef double _idle_since
     cdef double _idle_until
     cdef long _last
@@ -48,10 +49,12 @@ cdef class H2Connection(Bearer):
     cdef _judge(self)
     @cython.locals(request=H2Downstream, counters=Counters)
     cpdef on_request(self, long stream, tuple fields, bint ended)
+    cpdef on_given_up(self, long stream)
     @cython.locals(request=H2Downstream)
     cpdef on_data(self, long stream, bytes data, bint ended)
     @cython.locals(request=H2Downstream)
     cpdef on_trailers(self, long stream, tuple fields)
+    @cython.locals(known=bint)
     cpdef on_reset(self, long stream, long code)
     cpdef on_pong(self)
     @cython.locals(request=H2Downstream)

@@ -55,7 +55,7 @@ class H2Connection(Bearer):
     """One HTTP/2 connection of a client: owner of its stream, and the engine's receiver."""
 
     __slots__ = (
-        "_beginnings", "_bodies", "_draining", "_ending", "_idle_since", "_idle_until", "_last", "_lost", "_now",
+        "_beginnings", "_bodies", "_draining", "_ending", "_given_up", "_idle_since", "_idle_until", "_last", "_lost", "_now",
         "_on_flood", "_planned", "_read", "_refused_more", "_requests", "_reset",
         "_turning", "_unwanted", "_waiting_for_room", "_wakes", "_windows", "_writing", "count", "strand",
     )  # fmt: skip
@@ -99,8 +99,8 @@ class H2Connection(Bearer):
         """As long as there was none."""
         self._waiting_for_room = _NONE
         self._last = self.promised = 0
-        self._reset = 0
-        """The last stream that the client has reset."""
+        self._reset = self._given_up = 0
+        """The last stream that the client has reset; that came with its reset."""
         self._now = service.clock()
         self._idle_since = self._now
         self._idle_until = self._now + service.config.timeouts.request_head
@@ -299,6 +299,13 @@ class H2Connection(Bearer):
         self._requests[stream] = request
         self._beginnings.add(request)
 
+    def on_given_up(self, stream: int) -> None:
+        """See Receiver."""
+        self._last = self._reset = self._given_up = stream
+        self.service.counters.h2_requests += 1
+        self.floods.see("requests")
+        self.floods.see("h2_resets")
+
     def on_data(self, stream: int, data: bytes, ended: bool) -> None:
         """See Receiver."""
         request = self._requests.get(stream)
@@ -322,7 +329,8 @@ class H2Connection(Bearer):
     def on_reset(self, stream: int, code: int) -> None:
         """See Receiver."""
         self._reset = stream
-        self.floods.see("h2_resets" if stream in self._requests else "h2_glitches")
+        known = stream in self._requests or stream == self._given_up
+        self.floods.see("h2_resets" if known else "h2_glitches")
 
     def on_closed(self, stream: int, code: int) -> None:
         """See Receiver."""

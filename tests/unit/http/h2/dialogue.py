@@ -20,6 +20,9 @@ class Heard(Receiver):
     def on_request(self, stream: int, fields: Fields, ended: bool) -> None:
         self.told.append(("request", stream, tuple(map(tuple, fields)), ended))
 
+    def on_given_up(self, stream: int) -> None:
+        self.told.append(("given up", stream))
+
     def on_interim(self, stream: int, fields: Fields) -> None:
         self.told.append(("interim", stream, tuple(map(tuple, fields))))
 
@@ -83,6 +86,6 @@ class Dialogue:
             said += more
         return wire.frames(said)
 
-    def told(self, kind: str) -> list[tuple[Any, ...]]:
-        """What it told of that kind."""
-        return [each for each in self.heard.told if each[0] == kind]
+    def told(self, *kinds: str) -> list[tuple[Any, ...]]:
+        """What it told of those kinds."""
+        return [each for each in self.heard.told if each[0] in kinds]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from lbproxy.http.h2 import nghttp2
-from tests.support.h2_frames import POST, WINDOW_UPDATE, data, headers
+from lbproxy.http.h2.bounds import RESETS
+from lbproxy.http.h2.vocabulary import Failure, H2Code
+from tests.support.h2_frames import GOAWAY, POST, WINDOW_UPDATE, data, headers, ping, reset
 from tests.unit.http.h2.dialogue import Dialogue
 
 
@@ -31,3 +33,31 @@ def test_a_frame_whose_stream_was_given_up_fills_no_window() -> None:
         opened += sum(int.from_bytes(each.payload, "big") for each in said if (each.kind, each.stream) == (WINDOW_UPDATE, 0))
     assert dialogue.engine.failure is None
     assert opened >= 6 * 16384
+
+
+@pytest.mark.skipif(not nghttp2.NATIVE, reason="of the native form: the other one tells of everything")
+def test_a_request_that_comes_with_its_own_reset_is_told_as_one_thing() -> None:
+    """Only where nothing stands between; whatever else comes in the same piece is told as ever."""
+    dialogue = Dialogue()
+    dialogue.say(headers(1) + reset(1) + headers(3) + ping() + reset(3) + headers(5, POST, end=False) + data(5, b"x") + reset(5))
+    assert [each[:2] for each in dialogue.heard.told if each[0] != "ping"] == [
+        ("given up", 1), ("request", 3), ("reset", 3), ("closed", 3), ("request", 5), ("data", 5), ("reset", 5), ("closed", 5),
+    ]  # fmt: skip
+    dialogue.heard.told.clear()
+    dialogue.say(headers(7))
+    dialogue.say(reset(7) + headers(9))
+    assert [each[:2] for each in dialogue.heard.told] == [("request", 7), ("reset", 7), ("closed", 7), ("request", 9)]
+
+
+@pytest.mark.skipif(not nghttp2.NATIVE, reason="of the native form: the other one reads to the end")
+def test_a_flood_of_resets_is_not_read_to_its_end() -> None:
+    """As soon as there are more than can be honest the connection ends, and nobody is told of what came with it."""
+    for count, ends in ((RESETS, False), (RESETS + 1, True)):
+        dialogue = Dialogue()
+        said = dialogue.say(b"".join(headers(stream) + reset(stream) for stream in range(1, 2 * count, 2)))
+        if not ends:
+            assert (dialogue.engine.failure, len(dialogue.told("given up"))) == (None, RESETS)
+            continue
+        assert dialogue.engine.failure == Failure(H2Code.ENHANCE_YOUR_CALM, "h2_resets")
+        assert [each.code for each in said if each.kind == GOAWAY] == [H2Code.ENHANCE_YOUR_CALM]
+        assert dialogue.heard.told == []

@@ -366,7 +366,7 @@ def test_more_is_read_at_once_where_bodies_come() -> None:
     client = H2Client(world)
     asked: list[int] = []
     real = client.stream.read
-    client.stream.read = lambda limit: (asked.append(limit), real(limit))[1]  # type: ignore[method-assign]
+    client.stream.read = lambda limit: (asked.append(limit), real(limit))[1]  # type: ignore[method-assign, func-returns-value]
     client.say(headers(1, POST, end=False) + data(1, b"x" * 16384) * 3)
     client.say(data(1, b"x"))
     client.say(data(1, b"", end=True))
