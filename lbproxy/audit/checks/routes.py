@@ -83,6 +83,19 @@ def _unseen_by_rules(config: Config) -> Iterable[Evidence]:
             yield Evidence(_at(number, "waf", "over_cap"), "pass", route.line)
 
 
+def _shared(config: Config) -> Iterable[Evidence]:
+    """Fields by which requests tell who they are from; one that may come, and is not named, makes no difference."""
+    for number, route in enumerate(config.routes):
+        asked = route.authorize
+        if asked is None or not asked.cache:
+            continue
+        named = {name.lower() for name in asked.cache_by}
+        if left := [name for name in _WHO if name.lower() not in named]:
+            yield Evidence(_at(number, "authorize", "cache_by"), f"without {' and '.join(left)}", route.line)
+
+
+_WHO = ("Cookie", "Authorization")
+
 CHECKS = (
     Check(
         "compressed-secrets",
@@ -132,5 +145,12 @@ CHECKS = (
         "Whoever makes a request large enough is not looked at but for its head.",
         'With mode = "block" and without over_cap it gets 413.',
         _unseen_by_rules,
+    ),
+    Check(
+        "verdicts-shared",
+        Severity.MEDIUM,
+        "An answer to one request lets another pass that says somebody else in a field that cache_by leaves out, and has his name.",
+        'Say cache_by = ["Cookie", "Authorization"], and whatever else your users are told apart by.',
+        _shared,
     ),
 )

@@ -88,8 +88,9 @@ class AuthorizeConfig:
     cache: float = key(
         duration(LONGEST_CACHE, zero=True),
         0.0,
-        "how long an answer holds for requests that say the same: fields of cache_by, host, method, path, query, scheme and "
-        "client's address. Never one of 500 and above, one with Set-Cookie, or one to a request that has no field of cache_by",
+        "how long an answer holds for requests that say the same: fields of cache_by, host, method, path, query, scheme, "
+        "client's address, certificate and user. Never one of 500 and above, one with Set-Cookie, or one to a request that has "
+        "no field of cache_by",
         needs={"cache_by": ["Cookie", "Authorization"]},
         example="10s",
     )

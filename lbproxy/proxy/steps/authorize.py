@@ -91,7 +91,9 @@ class Authorize(Step):
         if not any(said):
             return ask(), False  # whose request it is nobody can tell from others'
         scheme, client = b"s" if forwarder.secure(head) else b"", forwarder.client(head).encode("ascii")
-        key = self._verdicts.digest((head.authority, head.method, head.target, scheme, client, *said))
+        facts, user = forwarder.tls(), journey.findings().user.encode()  # rules of the pool that is asked may tell of both
+        shown = b"" if facts is None else facts.certificate
+        key = self._verdicts.digest((head.authority, head.method, head.target, scheme, client, shown, user, *said))
         return self._verdicts.of(key, service, ask)
 
     def _said(self, head: RequestHead) -> list[bytes]:

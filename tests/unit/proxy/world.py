@@ -36,6 +36,7 @@ from lbproxy.filter.counts import CountTable
 from lbproxy.filter.limiter import CLIENTS_KEPT, LimiterMemory
 from lbproxy.filter.rates import SPAN, RateTable
 from lbproxy.http.forwarding import Forwarder
+from lbproxy.http.tls_facts import TlsFacts
 from lbproxy.observe.access import AccessLog
 from lbproxy.proxy.client import ClientConnection
 from lbproxy.proxy.downstream import NO_REDIRECT
@@ -298,12 +299,18 @@ class World(Strands):
     # ---- clients
 
     def connect(
-        self, room: int | None = None, *, redirect: bool = False, peer: str = "192.0.2.1", trusted: tuple[model.Network, ...] = ()
+        self,
+        room: int | None = None,
+        *,
+        redirect: bool = False,
+        peer: str = "192.0.2.1",
+        trusted: tuple[model.Network, ...] = (),
+        certificate: bytes = b"",
     ) -> FakeStream:
-        """A client's connection, parked until its first input."""
+        """A client's connection, parked until its first input. `certificate`: what it has shown."""
         stream = FakeStream(self, "client", room)
         self.limit.acquire_anyway()
-        forwarder = Forwarder(peer, "http" if redirect else "https", 443, trusted)
+        forwarder = Forwarder(peer, "http" if redirect else "https", 443, trusted, tls=lambda: TlsFacts(certificate=certificate))
         ClientConnection(self.service, stream, peer, forwarder, 0 if redirect else NO_REDIRECT, 0.0, self.limit).await_first()
         return stream
 

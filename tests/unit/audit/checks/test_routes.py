@@ -12,6 +12,7 @@ FETCHED = 'jwks_url = "%s://idp.test/k", algorithms = ["ES256"]'
 ICAP = 'icap = { pool = "av", respmod = "/s", '
 ANTIVIRUS = '[pool.av]\nbackends = ["10.0.0.9:1344"]\n'
 ANY = "WebSockets from pages of any origin"
+CACHED = 'authorize = { pool = "app", cache = "10s", cache_by = [%s] }'
 PASSWORDS = 'basic_auth = { file = "users" }'
 
 
@@ -26,6 +27,9 @@ PASSWORDS = 'basic_auth = { file = "users" }'
     ("authorization-open", {"route": 'authorize = { pool = "app", on_failure = "pass" }'}, [("on_failure", "pass")]),
     ("waf-unseen", {"route": 'waf = { mode = "block", over_cap = "pass" }'}, [("over_cap", "pass")]),
     ("waf-unseen", {"route": 'waf = { mode = "detect" }'}, [("mode", "detect, whatever over_cap says")]),
+    ("verdicts-shared", {"route": CACHED % '"Cookie"'}, [("cache_by", "without Authorization")]),
+    ("verdicts-shared", {"route": CACHED % '"authorization"'}, [("cache_by", "without Cookie")]),
+    ("verdicts-shared", {"route": CACHED % '"X-Api-Key"'}, [("cache_by", "without Cookie and Authorization")]),
     ("authorization-open", {"route": 'waf = { mode = "block", on_failure = "pass" }'}, [("on_failure", "pass")]),
     ("keys-of-anybody", {"route": f"jwt = {{ {FETCHED % 'http'} }}"}, [("jwks_url", "http://idp.test/k")]),
     ("keys-of-anybody", {"route": f"jwt = {{ {FETCHED % 'https'}, jwks_verify = false }}"}, [("jwks_verify", "false")]),
@@ -36,6 +40,7 @@ def test_each_way(name: str, changes: dict[str, str], expected: list[tuple[str, 
 
 
 @pytest.mark.parametrize(("name", "lines"), [
+    ("verdicts-shared", CACHED % '"cookie", "AUTHORIZATION"'), ("verdicts-shared", 'authorize = { pool = "app" }'),
     ("compressed-secrets", "compress = {}"), ("compressed-secrets", 'compress = { types = ["image/*", "text/css"] }'),
     ("passwords-in-the-clear", PASSWORDS), ("authorization-open", 'authorize = { pool = "app" }'),
     ("authorization-open", 'waf = { mode = "block" }'), ("authorization-open", 'waf = { on_failure = "pass" }'),

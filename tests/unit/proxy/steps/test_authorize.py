@@ -389,6 +389,21 @@ def test_a_verdict_is_not_the_one_of_another_address() -> None:
     world.at_rest()
 
 
+def test_a_verdict_is_not_the_one_of_another_certificate() -> None:
+    """Rules of the pool that is asked may tell of it; then it decides."""
+    world = asking(**CACHED)
+    mine = get("/a", "Cookie: me")
+    for shown in (b"first", b"second"):
+        client = world.connect(certificate=shown)
+        client.feed(mine)
+        assert b"GET /verify " in world.upstream.take()
+        world.upstream.feed(allowed("Remote-User: " + shown.decode()))
+        world.upstream.feed(ok(world.upstream.take().partition(END)[0]))
+        assert b"Remote-User: " + shown in client.take()
+        client.feed(EOF)
+    world.at_rest()
+
+
 @pytest.mark.parametrize(
     "answer", [ok(b"", status="500 Odd"), allowed("Set-Cookie: s=1"), ok(b"", "Set-Cookie: s=1", status="302 Found")]
 )
