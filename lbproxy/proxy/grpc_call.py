@@ -64,7 +64,7 @@ class GrpcCall(Course):
 
     def logged(self) -> str:
         """For the access line: a JSON member with a comma in front."""
-        return _LOGGED[self.code]
+        return LOGGED[self.code]
 
 
 class _Heard(Sink):
@@ -119,5 +119,6 @@ def own_answer(answer: OwnAnswer, reason: str, kind: bytes) -> tuple[OwnAnswer, 
     return OwnAnswer(200, b"\r\n".join(lines), b""), code
 
 
-_LOGGED = (*(f',"grpc_status":{code}' for code in range(UNHEARD)), ',"grpc_status":null')
+LOGGED = (*(f',"grpc_status":{code}' for code in range(UNHEARD)), ',"grpc_status":null')
+"""How a call ended, as the access line has it, by its code."""
 _REPLACED = (b"content-type", b"content-length", b"allow")

@@ -19,12 +19,11 @@ from lbproxy.http.heads import KnownHead
 from lbproxy.http.message import CHUNKED, NO_BODY, RequestHead, ResponseHead
 from lbproxy.http.taken_in import CONTINUE
 from lbproxy.http.trailers import NONE, Trailers, size
-from lbproxy.observe.access import Timing
 from lbproxy.proxy import bound
 from lbproxy.proxy.answer_state import AnswerEvent, AnswerState
 from lbproxy.proxy.downstream import Downstream
 from lbproxy.proxy.exchange import Exchange
-from lbproxy.proxy.grpc_call import own_answer
+from lbproxy.proxy.grpc_call import LOGGED, own_answer
 from lbproxy.proxy.h2.stream import Carrier, H2Stream, share_of
 from lbproxy.proxy.replies import OwnAnswer, refusal
 from lbproxy.proxy.request_body import BodySource, Interrupt, RequestBody
@@ -201,17 +200,19 @@ class H2Downstream(Downstream):
         self._bearer.refused(error)
         self._over = True
         extra = service.date + own_lines(None, service.rewriter, self.forwarder, None)
-        answer = refusal(error.status, error.reason)
+        answer, call = refusal(error.status, error.reason), ""
         if kind := kind_among(fields):
             answer, code = own_answer(answer, error.reason, kind)
             service.counters.grpc[code] += 1
+            call = LOGGED[code]
         self._own(answer, extra, head_only=(b":method", b"HEAD") in fields)
         ended = service.clock()
         service.counters.count(answer.status, 0, self.bytes_out, ended - self._came)
         if service.access is not None:
-            timing = Timing(self.tls_seconds, self._came, ended, ended, ended, ended)
-            service.access.add(
-                self.peer, b"-", b"", b"", answer.status, error.reason, 0, self.bytes_out, "", 0, timing, "HTTP/2"
+            about = service.access.describe(self.peer, b"-", b"", b"", "HTTP/2") + call
+            service.access.record(
+                about, answer.status, error.reason, 0, self.bytes_out, "", 0,
+                self.tls_seconds, self._came, ended, ended, ended, ended,
             )  # fmt: skip
         self.h2.finish()
         self.h2.await_end()

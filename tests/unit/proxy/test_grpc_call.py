@@ -141,8 +141,7 @@ def test_a_call_that_is_malformed_is_answered_as_one() -> None:
     caller.call(path=b"/a/%zz/b")
     said = caller.trailers_only()
     assert said[b"grpc-status"] == b"13"
-    [line] = world.lines()
-    assert (line["status"], line["reason"]) == (200, "target_escape")
+    assert ended(world) == [(200, "target_escape", 13)]
     assert counted(world) == {GrpcCode.INTERNAL: 1}
     world.at_rest()
 
