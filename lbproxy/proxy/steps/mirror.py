@@ -18,11 +18,11 @@ from lbproxy.errors import LbproxyError, UpstreamError
 from lbproxy.http.findings import every_spelling
 from lbproxy.http.forwarding import cut
 from lbproxy.http.grammar import END
-from lbproxy.http.heads import KnownHead
 from lbproxy.http.message import NO_BODY, ResponseHead
 from lbproxy.http.taken_in import taken_in
 from lbproxy.http.trailers import Trailers
 from lbproxy.proxy.destination import Destination
+from lbproxy.proxy.pass_through import PassThrough
 from lbproxy.proxy.service import Service
 from lbproxy.proxy.sink import Sink
 from lbproxy.proxy.steps.authorize import Count
@@ -221,15 +221,15 @@ class MirroredRequest(Course):
             self._mirror.compared(self.path, self._facts, other)
 
 
-class _Passing(Sink):
+class _Passing(PassThrough):
     """Counts and hashes the answer that the client gets."""
 
-    __slots__ = ("_behind", "_copy", "_digest", "_length", "_status")
+    __slots__ = ("_copy", "_digest", "_length", "_status")
 
     def __init__(self, copy: MirroredRequest, status: int, behind: Sink) -> None:
         self._copy = copy
         self._status = status
-        self._behind = behind
+        super().__init__(behind)
         self._digest = hashlib.sha256()
         self._length = 0
 
@@ -239,10 +239,6 @@ class _Passing(Sink):
 
     def _over(self) -> None:
         self._copy.passed(ComparedAnswer(self._status, self._length, self._digest.hexdigest()))
-
-    def interim(self, known: KnownHead) -> None:
-        """See Sink."""
-        self._behind.interim(known)
 
     def whole(self, answer: ResponseHead, out: bytes, body: bytes, lines: bytes) -> None:
         """See Sink."""
@@ -254,10 +250,6 @@ class _Passing(Sink):
         """See Sink."""
         self._take(first[-1])
         self._behind.begin(answer, out, lines, first)
-
-    def room(self) -> int:
-        """See Sink."""
-        return self._behind.room()
 
     def piece(self, data: bytes) -> None:
         """See Sink."""

@@ -12,9 +12,9 @@ from lbproxy.config import model
 from lbproxy.http.findings import every_spelling
 from lbproxy.http.forwarding import cut
 from lbproxy.http.grammar import END, line_finder
-from lbproxy.http.heads import KnownHead
 from lbproxy.http.message import NO_BODY, ResponseHead
 from lbproxy.http.trailers import Trailers
+from lbproxy.proxy.pass_through import PassThrough
 from lbproxy.proxy.sink import Sink
 from lbproxy.proxy.steps.authorize import Count
 from lbproxy.proxy.steps.step import Course, Journey, Step
@@ -124,13 +124,13 @@ class Taped(Course):
         self._tap.tell(journey, request, answer)
 
 
-class Taping(Sink):
+class Taping(PassThrough):
     """Keeps what passes of an answer, up to the cap."""
 
-    __slots__ = ("_behind", "_room", "bare", "body", "head")
+    __slots__ = ("_room", "bare", "body", "head")
 
     def __init__(self, most: int, behind: Sink) -> None:
-        self._behind = behind
+        super().__init__(behind)
         self._room = most
         self.head = b""
         self.body: list[bytes] = []
@@ -146,10 +146,6 @@ class Taping(Sink):
         self.head = out[:-4] + lines + END
         self.bare = answer.status in (204, 304)
 
-    def interim(self, known: KnownHead) -> None:
-        """See Sink."""
-        self._behind.interim(known)
-
     def whole(self, answer: ResponseHead, out: bytes, body: bytes, lines: bytes) -> None:
         """See Sink."""
         self._open(answer, out, lines)
@@ -161,10 +157,6 @@ class Taping(Sink):
         self._open(answer, out, lines)
         self._keep(first[-1])
         self._behind.begin(answer, out, lines, first)
-
-    def room(self) -> int:
-        """See Sink."""
-        return self._behind.room()
 
     def piece(self, data: bytes) -> None:
         """See Sink."""

@@ -10,9 +10,9 @@ from __future__ import annotations
 from lbproxy.errors import RequestError
 from lbproxy.http import fields
 from lbproxy.http.endless import endless
-from lbproxy.http.heads import KnownHead
 from lbproxy.http.message import ResponseHead
 from lbproxy.http.trailers import Trailers
+from lbproxy.proxy.pass_through import PassThrough
 from lbproxy.proxy.sink import Sink
 from lbproxy.proxy.steps.step import Course, Journey
 from lbproxy.proxy.steps.waf_asking import ANSWER, BodyCopy, WafAsker
@@ -50,15 +50,15 @@ class WafAnswer(Course):
             self._told = None
 
 
-class _Looked(Sink):
+class _Looked(PassThrough):
     """Stands in an answer's way."""
 
-    __slots__ = ("_answer", "_asking", "_behind", "_journey", "_lines", "_most", "_out")
+    __slots__ = ("_answer", "_asking", "_journey", "_lines", "_most", "_out")
 
     def __init__(self, asking: WafAsker, journey: Journey, behind: Sink) -> None:
         self._asking = asking
         self._journey = journey
-        self._behind = behind
+        super().__init__(behind)
         self._most = asking.settings.max_response
         self._answer: ResponseHead | None = None
         self._out = self._lines = b""
@@ -81,10 +81,6 @@ class _Looked(Sink):
         """It has no body, whatever its head says of one."""
         assert self._answer is not None
         return self._journey.head.method == b"HEAD" or self._answer.status in (204, 304)
-
-    def interim(self, known: KnownHead) -> None:
-        """See Sink."""
-        self._behind.interim(known)
 
 
 class _Held(_Looked):
@@ -205,10 +201,6 @@ class _Followed(_Looked):
         self._behind.begin(answer, out, lines, first)
         if not self._wants:  # it may go on for hours
             self.tell()
-
-    def room(self) -> int:
-        """See Sink."""
-        return self._behind.room()
 
     def piece(self, data: bytes) -> None:
         """See Sink."""
