@@ -36,7 +36,8 @@ def audit(
     """The worst first. `remarks`: about certificates and the like; `accepted`: beside what the configuration says; `line_of`: where
     it says what, as finely as that is known; `seen`: of files, and of what runs."""
     found = [(check, evidence) for check in CHECKS for evidence in check.find(config)]
-    found += [*((CERTIFICATE, _remark(each)) for each in remarks), *seen]
+    found += [(CERTIFICATE, _remark(each)) for each in remarks if not each.key.endswith(".verify")]  # told already
+    found += seen
     return judged(found, (*config.audit.accept, *accepted), today, line_of)
 
 

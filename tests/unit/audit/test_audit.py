@@ -33,6 +33,13 @@ def test_what_init_writes_is_clean() -> None:
     assert [(finding.check.id, finding.severity) for finding in findings] == [("body-unlimited", Severity.INFO)]
 
 
+def test_what_a_check_tells_itself_is_no_fault_of_a_certificate() -> None:
+    """Backends that are not verified are told once, by their own check."""
+    said = [Complaint("x.toml", 7, f"pool.app.tls.{key}", "something", "") for key in ("verify", "cert")]
+    found = [finding for finding in audit(site(), said, today=TODAY) if finding.check.id == "certificate"]
+    assert [finding.evidence.path for finding in found] == [("pool.app.tls.cert",)]
+
+
 def test_the_worst_comes_first_and_what_is_accepted_does_not_count() -> None:
     config = site(instead='[limits] -> walls = false\nuser = "root"\n[limits]', pool='tolerate = ["bare_lf"]')
     findings = audit(config, (), [AcceptedConfig("user-root", "a container"), AcceptedConfig("walls-off", "gVisor")], today=TODAY)
