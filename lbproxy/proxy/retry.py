@@ -24,6 +24,9 @@ from lbproxy.balance.selection import Preference
 from lbproxy.http.message import RequestHead
 
 IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"})
+BODY_IGNORED = frozenset({b"GET", b"HEAD", b"DELETE"})
+"""Methods by which a body means nothing (RFC 9110 9.3). There are backends that do not read it then, and take it for the next
+request on that connection, whose answer somebody else would get (CL.0): a connection that carried one carries no other request."""
 REPLAY_LIMIT = 64 * 1024
 """Bytes of a body that are kept for a second try."""
 

@@ -20,7 +20,7 @@ from lbproxy.proxy.connect import dial
 from lbproxy.proxy.destination import Destination
 from lbproxy.proxy.downstream import Downstream
 from lbproxy.proxy.response_body import SourceFailed
-from lbproxy.proxy.retry import IDEMPOTENT
+from lbproxy.proxy.retry import BODY_IGNORED, IDEMPOTENT
 from lbproxy.proxy.service import Service
 from lbproxy.proxy.upstream import Upstream
 from lbproxy.streams import BODY_READ
@@ -166,7 +166,7 @@ class Subrequest(NamedTuple):
         except BaseException:
             upstream.stream.abort()
             raise
-        if upstream.settle(known.head, True):
+        if upstream.settle(known.head, not body or method not in BODY_IGNORED):
             service.idle.put(upstream, service.clock())
         return SubrequestAnswer(known.head, got, known.raw)
 

@@ -27,7 +27,7 @@ from lbproxy.proxy.grpc_call import GrpcCall
 from lbproxy.proxy.interim import Interim
 from lbproxy.proxy.relay import relay
 from lbproxy.proxy.response_body import SourceFailed
-from lbproxy.proxy.retry import RetryVerdict, preference
+from lbproxy.proxy.retry import BODY_IGNORED, RetryVerdict, preference
 from lbproxy.proxy.rewriter import Rewriting
 from lbproxy.proxy.service import Service
 from lbproxy.proxy.sink import Sink
@@ -263,7 +263,7 @@ class Tries:
             if body.goes_on and not upstream.surplus:
                 body.finish()
                 now = self._service.clock()
-            clean = clean and body.sent and not self.head.upgrade
+            clean = clean and body.sent and not self.head.upgrade and self.head.method not in BODY_IGNORED
         if self._buffered is None:
             downstream.finished()
         if upstream.settle(answer, clean):

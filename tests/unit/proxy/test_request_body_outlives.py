@@ -163,6 +163,25 @@ def test_an_answer_that_begins_before_the_end_of_the_request() -> None:
     world.at_rest()
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD", "DELETE", "POST", "PUT", "PATCH", "OPTIONS"])
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_body_that_a_backend_may_have_ignored_is_not_taken_for_the_next_request(method: str, chunked: bool) -> None:
+    """CL.0: whoever answers a GET without reading its body reads that as a request, and somebody else gets its answer."""
+    world = World(backends=1)
+    smuggled = b"GET /admin HTTP/1.1\r\nHost: h\r\n\r\n"
+    framing = b"Transfer-Encoding: chunked" if chunked else b"Content-Length: %d" % len(smuggled)
+    body = b"%x\r\n%s\r\n0\r\n\r\n" % (len(smuggled), smuggled) if chunked else smuggled
+    client = world.connect()
+    client.feed(b"%s / HTTP/1.1\r\nHost: h\r\n%s\r\n\r\n%s" % (method.encode(), framing, body))
+    world.upstream.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n" + (b"" if method == "HEAD" else b"ok"))
+    assert client.take().startswith(b"HTTP/1.1 200 OK\r\n")
+    assert client.is_open()
+    reused = method in ("POST", "PUT", "PATCH", "OPTIONS")
+    assert len(world.service.idle) == reused
+    assert (world.upstream.end == "") is reused
+    world.at_rest()
+
+
 def test_a_connection_with_half_a_body_on_it_is_not_reused() -> None:
     """The client sent all, the backend answered and never takes the rest: what is left would stand before the next request."""
     world = World(backends=1)
