@@ -141,7 +141,7 @@ class BackendWire(Lender):
                 data = engine.output(OUTPUT)
                 if not data:
                     break
-                if held > engine.held_by_all():
+                if held and held > engine.held_by_all():
                     self.floods.earn(len(data) // 1024 + 2)
                 stream.write(data)
                 if self._waiting_for_room:

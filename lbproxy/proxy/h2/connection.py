@@ -438,7 +438,7 @@ class H2Connection(Bearer):
                     if (unwanted is not None and unwanted.any and unwanted.reset_late()) or engine.has_last_words():
                         continue
                     break
-                if held > engine.held_by_all():
+                if held and held > engine.held_by_all():
                     self.floods.earn(len(data) // 1024 + 2)
                 stream.write(data)
                 if self._waiting_for_room:
