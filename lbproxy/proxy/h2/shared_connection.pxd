@@ -68,8 +68,6 @@ cdef class SharedConnection(BackendWire):
     @cython.locals(found=BackendStream)
     cpdef on_reset(self, long stream, long code)
     cpdef on_closed(self, long stream, long code)
-    cpdef on_ping(self)
-    cpdef on_window(self, long stream, long increment)
     cpdef on_goaway(self, long last, long code)
     cdef _less(self, long count)
     cdef _rest(self)
