@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import gevent
@@ -11,6 +13,22 @@ from lbproxy.errors import RequestError
 from lbproxy.net.password_thread import MOST_WAITING, PasswordThread, fits
 
 bcrypt = pytest.importorskip("bcrypt", reason="bcrypt is not installed")
+
+WITHOUT_THREADS = """
+import os, resource, sys, threading
+import argon2
+from lbproxy.net.password_thread import fits
+fits(b"secret", argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash("secret"))
+resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
+if os.geteuid() == 0:  # whom the limit does not hold
+    os.setuid(65534)
+try:
+    threading.Thread(target=print, args=("a thread",)).start()
+except RuntimeError:
+    print("no thread")
+for made in sys.argv[1:]:
+    print(fits(b"secret", made), fits(b"other", made))
+"""
 
 
 @pytest.fixture
@@ -36,6 +54,15 @@ def test_what_fits() -> None:
     made = argon2.PasswordHasher(time_cost=1, memory_cost=64, parallelism=1).hash("secret")
     assert fits(b"secret", made)
     assert not fits(b"other", made)
+
+
+def test_argon2_with_lanes_where_no_thread_can_be_made() -> None:
+    """As in a worker behind its walls: by the hashes that argon2's own tools make, which have four lanes."""
+    argon2 = pytest.importorskip("argon2", reason="argon2-cffi is not installed")
+    kinds = [getattr(argon2.Type, kind) for kind in ("ID", "I", "D")]
+    made = [argon2.PasswordHasher(time_cost=1, memory_cost=64, parallelism=4, type=kind).hash("secret") for kind in kinds]
+    done = subprocess.run([sys.executable, "-c", WITHOUT_THREADS, *made], capture_output=True, text=True, timeout=120)
+    assert done.stdout == "no thread\n" + 3 * "True False\n", done.stderr
 
 
 def test_the_loop_turns_while_a_password_is_checked(thread: PasswordThread) -> None:
