@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 
-from lbproxy.audit.checks import backends, caching, clients, live, process, routes, taps
+from lbproxy.audit.checks import backends, caching, clients, keys, live, process, routes, taps
 from lbproxy.audit.finding import Check, Evidence, Finding, Path, Severity, key_of
 from lbproxy.config.model import AcceptedConfig, Config
 from lbproxy.errors import Complaint
@@ -13,14 +13,14 @@ from lbproxy.errors import Complaint
 CERTIFICATE = Check(
     "certificate",
     Severity.MEDIUM,
-    "Clients refuse a certificate that is shown here, or soon will, or it is never shown.",
+    "A certificate or a list of revoked ones is refused, by clients, by backends or here, or soon will be, or it is never shown.",
     "See what `lbproxy check` says of it.",
     lambda config: (),
 )
 """What a look at the files has found, which is not this floor's."""
 CHECKS: tuple[Check, ...] = (
     *clients.CHECKS, *routes.CHECKS, *caching.CHECKS, *backends.CHECKS, *process.CHECKS, *taps.CHECKS,
-    CERTIFICATE, *live.CHECKS
+    *keys.CHECKS, CERTIFICATE, *live.CHECKS
 )  # fmt: skip
 
 
@@ -36,7 +36,7 @@ def audit(
     """The worst first. `remarks`: about certificates and the like; `accepted`: beside what the configuration says; `line_of`: where
     it says what, as finely as that is known; `seen`: of files, and of what runs."""
     found = [(check, evidence) for check in CHECKS for evidence in check.find(config)]
-    found += [(CERTIFICATE, _remark(each)) for each in remarks if not each.key.endswith(".verify")]  # told already
+    found += [(CERTIFICATE, _remark(each)) for each in remarks if not each.key.endswith((".verify", ".pins"))]  # told already
     found += seen
     return judged(found, (*config.audit.accept, *accepted), today, line_of)
 

@@ -86,10 +86,12 @@ def audit(arguments: argparse.Namespace) -> int:
 
 
 def _files(config: Config) -> Iterator[tuple[Check, Evidence]]:
+    from lbproxy.audit.checks.keys import of_keys, unguarded
     from lbproxy.audit.checks.taps import of_files
 
     for tap in config.taps:
         yield from of_files(tap, _mode(tap.folder), _mode(tap.fifo))
+    yield from of_keys((*key, _mode(key[0])) for key in unguarded(config))
 
 
 def _mode(path: Path | None) -> int | None:

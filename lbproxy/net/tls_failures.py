@@ -21,9 +21,14 @@ class TlsFailure(NamedTuple):
 
 _UNKNOWN = TlsFailure("tls_unknown_authority", "its certificate is signed by nobody who is trusted")
 _UNSURE = TlsFailure("tls_revocation_unknown", "whether its certificate was revoked cannot be told")
+_WEAK = TlsFailure("tls_unverified", "its certificate, or one above it, has a key or a signature that is too weak")
+_OF_NO_AUTHORITY = TlsFailure("tls_unverified", "a certificate in its chain is no authority's, or may not sign one this far below")
+_OUTSIDE = TlsFailure("tls_unverified", "its names are not those that an authority in its chain may sign for")
 _BY_NUMBER = {
     2: _UNKNOWN,  # X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT
     3: TlsFailure(_UNSURE.reason, f"{_UNSURE.words}: the authority's list (crl) is missing"),
+    7: TlsFailure("tls_unverified", "the signature of its certificate, or of one above it, is wrong"),
+    8: TlsFailure(_UNSURE.reason, f"{_UNSURE.words}: the signature of the authority's list (crl) is wrong"),
     9: TlsFailure("tls_not_yet_valid", "its certificate, or one above it, is not valid yet"),
     10: TlsFailure("tls_expired", "its certificate, or one above it, has expired"),
     11: TlsFailure(_UNSURE.reason, f"{_UNSURE.words}: the authority's list (crl) is not valid yet"),
@@ -32,10 +37,19 @@ _BY_NUMBER = {
     19: _UNKNOWN,  # a root that came along
     20: _UNKNOWN,  # X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY
     21: _UNKNOWN,  # X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE
+    22: TlsFailure("tls_unverified", "its chain is longer than is allowed (of clients: client_depth)"),
     23: TlsFailure("tls_revoked", "its certificate was revoked"),
+    25: _OF_NO_AUTHORITY,  # X509_V_ERR_PATH_LENGTH_EXCEEDED
+    26: TlsFailure("tls_unverified", "its certificate is not meant for this side of a connection (extendedKeyUsage)"),
+    47: _OUTSIDE,  # X509_V_ERR_PERMITTED_VIOLATION
+    48: _OUTSIDE,  # X509_V_ERR_EXCLUDED_VIOLATION
     62: TlsFailure("tls_wrong_name", "its certificate is for another name"),
     63: TlsFailure("tls_wrong_name", "its certificate is for another name"),
     64: TlsFailure("tls_wrong_name", "its certificate is for another address"),
+    66: _WEAK,  # X509_V_ERR_EE_KEY_TOO_SMALL
+    67: _WEAK,  # X509_V_ERR_CA_KEY_TOO_SMALL
+    68: _WEAK,  # X509_V_ERR_CA_MD_TOO_WEAK
+    79: _OF_NO_AUTHORITY,  # X509_V_ERR_INVALID_CA
 }
 WRONG_PIN = TlsFailure("tls_wrong_pin", "its key is none of those that are pinned")
 _NOT_TLS = TlsFailure("tls_not_spoken", "it does not speak TLS there")

@@ -22,6 +22,12 @@ def _unverified(config: Config) -> Iterable[Evidence]:
             yield Evidence(_at(pool, "tls", "verify"), "false", pool.line)
 
 
+def _one_pin(config: Config) -> Iterable[Evidence]:
+    for pool in config.pools:
+        if pool.tls is not None and len(pool.tls.pins) == 1:
+            yield Evidence(_at(pool, "tls", "pins"), pool.tls.pins[0], pool.line)
+
+
 def _plain(config: Config) -> Iterable[Evidence]:
     encrypted = config.passed_to - config.asked  # by the clients themselves
     for pool in config.pools:
@@ -69,6 +75,13 @@ CHECKS = (
         "Whoever stands on the way to the backends can read and change everything: their certificates are not verified.",
         "Take verify = false out, and name the authority that signs them by ca.",
         _unverified,
+    ),
+    Check(
+        "backend-one-pin",
+        Severity.LOW,
+        "With the backends' next key nobody is reached, until this file is changed.",
+        "Make the next key now, and pin it as well.",
+        _one_pin,
     ),
     Check(
         "backend-plain-text",

@@ -34,8 +34,8 @@ def test_what_init_writes_is_clean() -> None:
 
 
 def test_what_a_check_tells_itself_is_no_fault_of_a_certificate() -> None:
-    """Backends that are not verified are told once, by their own check."""
-    said = [Complaint("x.toml", 7, f"pool.app.tls.{key}", "something", "") for key in ("verify", "cert")]
+    """Backends that are not verified, and single pins, are told once, by their own checks."""
+    said = [Complaint("x.toml", 7, f"pool.app.tls.{key}", "something", "") for key in ("verify", "pins", "cert")]
     found = [finding for finding in audit(site(), said, today=TODAY) if finding.check.id == "certificate"]
     assert [finding.evidence.path for finding in found] == [("pool.app.tls.cert",)]
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from lbproxy import cli
+from tests.support.certificates import Authority
 from tests.unit.cli.fake import Capture
 from tests.unit.config.text import LEAST
 
@@ -55,6 +56,19 @@ def test_a_tap_that_others_of_this_machine_read(file: Path, capsys: Capture) -> 
     cli.main(["audit", "-c", str(file)])
     assert f"high: tap-readable: {file}:" in (said := capsys.readouterr().out)
     assert f"tap.ids.fifo: {pipe} is 0644" in said
+
+
+def test_a_key_that_others_of_this_machine_read(file: Path, authority: Authority, capsys: Capture) -> None:
+    """Where its mode is nobody's matter for `check`."""
+    pair = authority.issue("client.test")
+    os.chmod(pair["key"], 0o644)
+    tls = f'ca = "{authority.file}"\ncert = "{pair["cert"]}"\nkey = "{pair["key"]}"\nkey_mode = "any"\n'
+    file.write_text(f"{LEAST}[pool.app.tls]\n{tls}")
+    assert cli.main(["audit", "-c", str(file), "--fail-on", "high"]) == 1
+    told = f"high: key-readable: {file}:12: pool.app.tls.key_mode: {pair['key']} is 0644"
+    assert told in capsys.readouterr().out
+    os.chmod(pair["key"], 0o600)
+    assert cli.main(["audit", "-c", str(file), "--fail-on", "high"]) == 0
 
 
 def test_what_check_refuses_is_not_judged(file: Path, capsys: Capture) -> None:

@@ -25,6 +25,16 @@ def test_certificates_by_their_number(number: int, reason: str) -> None:
     assert tls_failure(refusal("CERTIFICATE_VERIFY_FAILED", number)).reason == reason
 
 
+@pytest.mark.parametrize(("number", "words"), [
+    (7, "signature"), (22, "client_depth"), (25, "authority"), (26, "extendedKeyUsage"), (47, "names"), (66, "weak"),
+    (79, "authority"), (1, "OpenSSL says 1"),
+])  # fmt: skip
+def test_what_has_no_reason_of_its_own_has_words(number: int, words: str) -> None:
+    failure = tls_failure(refusal("CERTIFICATE_VERIFY_FAILED", number))
+    assert failure.reason == "tls_unverified"
+    assert words in failure.words
+
+
 @pytest.mark.parametrize(("said", "chosen", "reason"), [
     ("TLSV1_ALERT_PROTOCOL_VERSION", False, "tls_no_common_version"),
     ("UNSUPPORTED_PROTOCOL", False, "tls_no_common_version"),

@@ -8,10 +8,12 @@ from lbproxy.audit.checks.backends import CHECKS
 from tests.unit.audit.site import found, site
 
 TLS = 'tls = { ca = "ca.pem" }'
+PIN = "n5dNxwJIGyG2lBkxGcOVW0XqOmJ1ZQvT9gvhuCmOzh8="
 
 
 @pytest.mark.parametrize(("name", "changes", "expected"), [
     ("backend-unverified", {"instead": f"{TLS} -> tls = {{ verify = false }}"}, [("verify", "false")]),
+    ("backend-one-pin", {"instead": f'{TLS} -> tls = {{ pins = ["{PIN}"] }}'}, [("pins", PIN)]),
     ("backend-plain-text", {"instead": f"{TLS} -> "}, [("backends", "10.0.0.1:443")]),
     ("backend-old-tls", {"instead": f'{TLS} -> tls = {{ ca = "ca.pem", min_version = "1.1" }}'}, [("min_version", "1.1")]),
     ("backend-tolerated", {"pool": 'tolerate = ["bare_lf"]'}, [("tolerate", "bare_lf")]),
