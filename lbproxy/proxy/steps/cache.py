@@ -16,6 +16,7 @@ from lbproxy.cache.interface import Turn
 from lbproxy.config import model
 from lbproxy.errors import RefusedAnswer, RequestError
 from lbproxy.http.caching import heads
+from lbproxy.http.caching.addressing import has_capitals, host_of, places
 from lbproxy.http.caching.conditional import BodyWanted, conditional, for_the_origin, part_of, unchanged
 from lbproxy.http.caching.invalidating import succeeded, targets
 from lbproxy.http.caching.lifetime import Defaults
@@ -46,7 +47,6 @@ from lbproxy.proxy.telling import Telling
 from lbproxy.streams import SWIFT_READ
 
 MOST_FIELDS = 1_000_000  # they were counted when they came
-_FORWARDED = (b"x-forwarded-host", b"x-forwarded-port", b"x-forwarded-proto")
 
 
 class Cache(QuickCache):
@@ -119,7 +119,7 @@ class Cache(QuickCache):
             raise RequestError(504, "only_if_cached", "it is not stored, and nobody else is to be asked")
         if looked.found is not None and personal and not looked.found.answer.kept.for_anybody:
             return self._pass(journey, b"bypass", "authorization")
-        if head.method != b"GET" or b"\r\nrange:" in head.lowered:
+        if head.method != b"GET" or b"\r\nrange:" in head.lowered or has_capitals(head.authority, target.sent):
             return self._pass(journey, looked.reason(journey.downstream.service.clock()))
         return self._together(journey, target, looked, personal)
 
@@ -144,8 +144,7 @@ class Cache(QuickCache):
         host = head.authority or forwarder.here().encode("ascii")
         parts = [*self._names, scheme, host, line or sent.split(b" ", 2)[1]]
         if forwarder.trusted:  # what else a proxy in front of us says of where its client wanted to go
-            lowered = sent.lower()
-            parts += [_line(sent, lowered, name) for name in _FORWARDED]
+            parts += places(sent)
         url = b"%b://%b%b" % (scheme, host.removesuffix(b":443" if scheme == b"https" else b":80"), head.raw or head.target)
         key, compression = self.shelf.key(*parts), self.asking.compression
         kind = b"" if compression is None else compression.stored_kind(head)
@@ -230,11 +229,12 @@ class Cache(QuickCache):
     def _refreshed(self, journey: Journey, looked: LookedUp, personal: bool) -> bool:
         """Somebody sees to it that what is stale becomes fresh. False: this request has to."""
         service = journey.downstream.service
-        if self.to is None:
+        target = self.target(journey)
+        if self.to is None or has_capitals(journey.head.authority, target.sent):
             return False
         turn = self.shelf.storage.marks.take(looked.digest, milliseconds(service.clock()), milliseconds(self._wait))
         if turn is Turn.LEAD:
-            refresh = Refresh(self.asking, service, self.to, journey, self.target(journey), looked, personal)
+            refresh = Refresh(self.asking, service, self.to, journey, target, looked, personal)
             service.strands.later(lambda: service.strands.start(refresh.run))
         return True
 
@@ -316,11 +316,6 @@ class Cache(QuickCache):
         return _Served(stand_in)
 
 
-def _line(sent: bytes, lowered: bytes, name: bytes) -> bytes:
-    at = lowered.find(b"\r\n" + name + b":")
-    return b"" if at < 0 else sent[at : sent.index(b"\r\n", at + 2)]
-
-
 class _Served(Course):
     """The request has its answer here."""
 
@@ -381,8 +376,8 @@ class _Unsafe(Course):
         if succeeded(answer):
             cache, journey = self._cache, self._journey
             own = cache.target(journey)
-            head, lowered = journey.head, own.sent.lower()
-            host = _line(own.sent, lowered, b"host").partition(b":")[2].strip(b" \t")
+            head = journey.head
+            host = host_of(own.sent)
             scheme = own.url.partition(b":")[0]
             try:
                 said = parse_response(journey.said, head.method, MOST_FIELDS)
@@ -393,4 +388,3 @@ class _Unsafe(Course):
                 there = journey.as_sent(head.elsewhere(head.method, target, target.partition(b"?")[0], b""))
                 cache.shelf.storage.forget(cache.target(journey, there.split(b" ", 2)[1]).key)
         return Telling(sink, forwarded(b"method"))
-

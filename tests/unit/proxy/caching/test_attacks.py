@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lbproxy.config.model import CompressConfig
+from lbproxy.http.grammar import END
 from lbproxy.http.h1.response import parse_response
 from lbproxy.http.message import ResponseHead
 from lbproxy.http.trailers import Trailers
@@ -142,6 +143,48 @@ def test_a_flood_of_unique_urls_costs_what_is_configured() -> None:
     assert not any(memory.view[marks.start : marks.end])
 
 
+@pytest.mark.parametrize(("said", "code", "expected"), [
+    ("9223372036854775808-", 416, b""),
+    ("18446744073709551616-18446744073709551617", 416, b""),
+    ("1-9223372036854775807", 206, b"bcde"),
+    ("1-18446744073709551616", 206, b"bcde"),
+    ("-9223372036854775808", 206, b"abcde"),
+    ("9223372036854775808-1", 200, b"abcde"),
+    ("0-" + "9" * 1000, 200, b"abcde"),
+])  # fmt: skip
+def test_ranges_past_2_to_the_63(said: str, code: int, expected: bytes) -> None:
+    """Numbers that wrap round in C do not here: nothing in front of the body or behind it is given out."""
+    assert part(said) == (code, expected)
+
+
+@pytest.mark.parametrize(("said", "code", "expected"), [
+    ("0-,0-", 206, b"abcde"),
+    ("0-2,1-3", 206, b"abcd"),
+    ("0-1,1-2,2-3", 206, b"abcd"),
+    ("-1,-2", 206, b"de"),
+    (",".join(["0-"] * 1000), 200, b"abcde"),
+    ("0-0," * 1000 + "-5", 200, b"abcde"),
+    ("0-1,0-1,3-4", 200, b"abcde"),
+])  # fmt: skip
+def test_overlapping_ranges(said: str, code: int, expected: bytes) -> None:
+    """However often a byte is asked for, it is sent once: they are made one part, or all is sent."""
+    assert part(said) == (code, expected)
+
+
+def part(said: str) -> tuple[int, bytes]:
+    """What a range of five stored bytes gets, from the cache alone."""
+    caching = Caching()
+    fill(caching, ok(b"abcde", FRESH))
+    client = caching.world.connect()
+    client.feed(get("/a", f"Range: bytes={said}"))
+    head, body = taken(client)
+    assert status(head).startswith("lbproxy; hit")
+    assert values(head, "content-length") == [b"%d" % len(body)]
+    client.feed(EOF)
+    caching.world.at_rest()
+    return int(head.split()[1]), body
+
+
 def test_fat_get() -> None:
     """A GET with a body is answered by a backend, and its answer is nobody else's."""
     caching = Caching()
@@ -179,20 +222,65 @@ def test_poisoning_by_unkeyed_fields(field: str) -> None:
     world.at_rest()
 
 
-def test_poisoning_through_a_trusted_proxy() -> None:
-    """Where it says another host, that is another answer."""
+@pytest.mark.parametrize("field", [
+    "X-Forwarded-Host: evil", "X-Forwarded-Proto: http", "X-Forwarded-Port: 99", "X-Forwarded-Prefix: /evil", "X-Forwarded-SSL: on",
+    "X-Forwarded-Scheme: evil", "X-Forwarded-Server: evil", "X-Original-URL: /evil", "X-Rewrite-URL: /evil", "Forwarded: host=evil",
+    "Forwarded: for=1.2.3.4, for=1.2.3.5;proto=https", 'Forwarded: for="x;host=evil"',
+])  # fmt: skip
+def test_poisoning_through_a_trusted_proxy(field: str) -> None:
+    """Where it says another place, which its client may have said to it, that is another answer."""
+    assert asked_through_a_proxy("X: 1", field) == [b"1", b"2"]
+
+
+@pytest.mark.parametrize("fields", [
+    ("X-Forwarded-For: 1.2.3.4", "X-Forwarded-For: 1.2.3.5"), ("Forwarded: for=1.2.3.4", 'Forwarded: for="[::1]:5"'),
+])  # fmt: skip
+def test_clients_of_a_trusted_proxy_share_answers(fields: tuple[str, str]) -> None:
+    """Who asks is no part of the key."""
+    assert asked_through_a_proxy(*fields) == [b"1", b"1"]
+
+
+def asked_through_a_proxy(*fields: str) -> list[bytes]:
+    """What two requests get, where a backend gives each another answer."""
     from ipaddress import ip_network
 
     caching = Caching()
-    world = caching.world
-    for host, body in (("one", b"1"), ("two", b"2")):
+    world, got = caching.world, []
+    for body, field in zip((b"1", b"2"), fields, strict=True):
         client = world.connect(trusted=(ip_network("192.0.2.0/24"),))
-        client.feed(get("/a", f"X-Forwarded-Host: {host}"))
-        world.upstream.feed(ok(body, FRESH))
-        assert taken(client)[1] == body
+        client.feed(get("/a", field))
+        answer = client.take()
+        if not answer:
+            world.upstream.feed(ok(body, FRESH))
+            answer = client.take()
+        got.append(answer.partition(END)[2])
         client.feed(EOF)
-    assert len(caching.storage.entries) == 2
     world.at_rest()
+    return got
+
+
+def test_poisoning_by_capitals_in_host() -> None:
+    """A backend that minds them answers something else: that is nobody else's, while what is stored is for everybody."""
+    caching = Caching()
+    client, capitals = caching.world.connect(), get("/a").replace(b"example.org", b"Example.ORG")
+    client.feed(capitals)
+    caching.world.upstream.feed(ok(b"no such host", FRESH))
+    assert status(taken(client)[0]) == "lbproxy; fwd=uri-miss"
+    client.feed(get("/a"))
+    caching.world.upstream.feed(ok(b"page", "Cache-Control: max-age=5, stale-while-revalidate=60"))
+    assert status(taken(client)[0]) == "lbproxy; fwd=uri-miss; stored"
+    client.feed(capitals)
+    head, body = taken(client)
+    assert (status(head), body) == ("lbproxy; hit; ttl=5", b"page")
+    caching.world.pass_time(6)
+    client.feed(capitals)
+    caching.world.upstream.feed(ok(b"no such host", FRESH))
+    assert status(taken(client)[0]) == "lbproxy; fwd=stale"
+    client.feed(get("/a"))
+    assert taken(client)[1] == b"page"
+    caching.world.upstream.feed(ok(b"page", FRESH))
+    client.feed(EOF)
+    caching.world.at_rest()
 
 
 def test_fields_that_connection_names_are_not_stored() -> None:

@@ -8,16 +8,28 @@ from tests.unit.proxy.caching.stores import FRESH, Caching
 from tests.unit.proxy.fake_stream import EOF, LOST
 from tests.unit.proxy.world import get, ok
 
-
-@pytest.mark.parametrize("answer", [
+CUT = [
     ok(b"x" * 100, FRESH)[:-1],
     b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n" + FRESH.encode() + b"\r\n\r\n4\r\nabcd\r\n",
     b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n" + FRESH.encode() + b"\r\n\r\n4\r\nabcd\r\nxyz\r\n",
     b"HTTP/1.1 200 OK\r\n" + FRESH.encode() + b"\r\n\r\nuntil the end",
-])  # fmt: skip
-@pytest.mark.parametrize("end", [EOF, LOST])
-def test_truncated_answers_are_not_stored(answer: bytes, end: bytes | Exception) -> None:
-    """Cut short, reset, broken chunks, or of a length that nobody knows: the next one asks anew."""
+]
+
+
+@pytest.mark.parametrize("answer", CUT)
+def test_truncated_answers_are_not_stored(answer: bytes) -> None:
+    """Cut short, broken chunks, or of a length that nobody knows: the next one asks anew."""
+    ends(answer, EOF)
+
+
+@pytest.mark.parametrize("answer", CUT)
+def test_reset_answers_are_not_stored(answer: bytes) -> None:
+    """However far they came."""
+    ends(answer, LOST)
+
+
+def ends(answer: bytes, end: bytes | Exception) -> None:
+    """A backend says so much and goes: nothing of it is kept."""
     caching = Caching()
     client = caching.world.connect()
     client.feed(get("/a"))
