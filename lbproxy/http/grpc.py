@@ -45,6 +45,10 @@ UNHEARD = len(GrpcCode)
 """Of calls that ended without a word about how, or with one that is none."""
 
 _OF_STATUS = {
+    # Where to log in, of a server that was asked for its consent: no client of gRPC goes there.
+    302: GrpcCode.UNAUTHENTICATED,
+    303: GrpcCode.UNAUTHENTICATED,
+    307: GrpcCode.UNAUTHENTICATED,
     401: GrpcCode.UNAUTHENTICATED,
     403: GrpcCode.PERMISSION_DENIED,
     404: GrpcCode.UNIMPLEMENTED,

@@ -44,6 +44,7 @@ cdef class Downstream(Sink):
     cpdef RequestHead find_destination(self, RequestHead head)
     cpdef open_body(self, interrupt)
     cpdef own(self, answer, bytes extra)
+    cpdef bint opens(self, long status) except -1
     cpdef finished(self)
     cpdef break_off(self)
     cpdef bint lacks_nothing(self) except -1

@@ -133,6 +133,10 @@ class Downstream(Sink):
         """Pass a 101 on, and then bytes both ways; `early`: what the backend has said in the new protocol already."""
         raise NotImplementedError
 
+    def opens(self, status: int) -> bool:
+        """To the client an answer with `status` begins the protocol that it asks for, whoever has or has not switched."""
+        return False
+
     def finished(self) -> None:
         """The client has its answer, and the backend its request, as far as it wanted that."""
         raise NotImplementedError

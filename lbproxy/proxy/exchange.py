@@ -12,7 +12,17 @@ from lbproxy.http.message import NO_BODY, RequestHead
 from lbproxy.http.trailers import NONE
 from lbproxy.proxy.downstream import Downstream
 from lbproxy.proxy.grpc_call import call_of
-from lbproxy.proxy.replies import CHALLENGE_PATH, CLOSED, OwnAnswer, challenge_answer, https_location, redirect, refusal, ruled
+from lbproxy.proxy.replies import (
+    CHALLENGE_PATH,
+    CLOSED,
+    NOT_OPENED,
+    OwnAnswer,
+    challenge_answer,
+    https_location,
+    redirect,
+    refusal,
+    ruled,
+)
 from lbproxy.proxy.response_body import SourceFailed
 from lbproxy.proxy.rewriter import own_lines
 from lbproxy.proxy.steps.step import Answered
@@ -184,6 +194,9 @@ class Exchange(Stepwise):
         self._unlimited()
         if self._grpc is not None:
             answer = self._grpc.own(answer, reason)
+        if self.head.upgrade and self.downstream.opens(answer.status):
+            reason = NOT_OPENED
+            answer = refusal(502, reason)
         self._status, self._reason = answer.status, reason
         self.downstream.own(answer, extra)
 

@@ -44,7 +44,7 @@ class GrpcCall(Course):
 
     def own(self, answer: OwnAnswer, reason: str) -> OwnAnswer:
         """What is said instead of an answer of ours that is an error; without it a client would only guess."""
-        if answer.status < 400:
+        if answer.status < 400 and reason != "auth_denied":  # or a login's page
             return answer
         told, self.code = own_answer(answer, reason, self._kind)
         return told

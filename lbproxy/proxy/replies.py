@@ -44,6 +44,7 @@ _RFC_9209 = {
     "response_unexpected_101": "http_upgrade_failed",
     "response_other_101": "http_upgrade_failed",
     "response_forged_101": "http_upgrade_failed",
+    "websocket_not_opened": "http_upgrade_failed",
     "head_timeout": "http_request_error",
     "no_route": "destination_not_found",
     "internal_error": "proxy_internal_error",
@@ -63,8 +64,8 @@ _ALLOW = b"\r\nAllow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 """RFC 9110 15.5.6: a 405 has to name what is allowed. Others are too, but nobody asks for them after a 405."""
 RETRY_AFTER = 1
 """Seconds that 503 asks a client to wait: health is known anew by then (fast probes run every second)."""
-
-
+NOT_OPENED = "websocket_not_opened"
+"""A client would take an answer for the beginning of what it asks for."""
 CLOSED = 444
 """In the log alone, of a connection that was closed without a word; nginx's number for it."""
 

@@ -26,6 +26,7 @@ from lbproxy.proxy.downstream import Downstream
 from lbproxy.proxy.grpc_call import GrpcCall
 from lbproxy.proxy.interim import Interim
 from lbproxy.proxy.relay import relay
+from lbproxy.proxy.replies import NOT_OPENED
 from lbproxy.proxy.response_body import SourceFailed
 from lbproxy.proxy.retry import BODY_IGNORED, RetryVerdict, preference
 from lbproxy.proxy.rewriter import Rewriting
@@ -237,14 +238,15 @@ class Tries:
                     return
                 clean = not interim.closes
             self._binds = self._binds or answer.binds
-            if answer.undated:
-                out = known.dated(self._service.date)
+            out = known.dated(self._service.date) if answer.undated else out
             if answer.status >= 500:
                 self._service.counters.note_answer(answer.status, upstream.backend.slot)
         self._answered = self._service.clock()
         if lease.told is not None and not pumping:  # how long the client took for its body is not the backend's
             lease.told(self._answered - self._leased, PickOutcome.ANSWERED if answer.status < 500 else PickOutcome.ERROR)
         self._status, self._reason = answer.status, ""  # an earlier try's failure is told by `tries`
+        if self.head.upgrade and downstream.opens(answer.status):
+            raise RequestError(502, NOT_OPENED, "the backend has answered, and not switched protocols")
         if self._courses is not None and self._replaced(upstream, known, clean):
             return
         self._pass_on(upstream, answer, out, clean)
@@ -315,8 +317,7 @@ class Tries:
     def _tunnel(self, upstream: Upstream, answer: ResponseHead) -> None:
         """Pass the 101 on, and then bytes until one side, or the worker, ends it. The lease is held for so long."""
         downstream = self.downstream
-        self._status, self._reason = 101, ""
-        self._answered = self._service.clock()
+        self._answered, self._status, self._reason = self._service.clock(), 101, ""
         self._unlimited()
         self._make_room()
         tunnel = Tunnel(self._service, downstream.stream, upstream.stream, self._destination.tunnel)

@@ -75,6 +75,7 @@ cdef class H2Downstream(Downstream):
     cpdef piece(self, bytes data)
     cpdef end(self, bytes data, tuple trailers)
     cpdef own(self, answer, bytes extra)
+    cpdef bint opens(self, long status) except -1
     cpdef finished(self)
     cpdef say_nothing(self)
     cpdef break_off(self)

@@ -329,6 +329,11 @@ class H2Downstream(Downstream):
         self._bearer.flush()
         self.carry(tunnel, b"", b"", early)
 
+    def opens(self, status: int) -> bool:
+        """See Downstream. RFC 8441 5: whoever asks by CONNECT looks for no Sec-WebSocket-Accept, any 2xx will do."""
+        head = self._head
+        return 200 <= status < 300 and head is not None and head.upgrade != b""
+
     # ---------------------------------------------------------------- answers of our own, and the end
 
     def own(self, answer: OwnAnswer, extra: bytes) -> None:

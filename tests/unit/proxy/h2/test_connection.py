@@ -290,6 +290,30 @@ def test_a_websocket() -> None:
     world.at_rest()
 
 
+@pytest.mark.parametrize("together", [True, False])
+def test_a_page_does_not_open_a_websocket(together: bool) -> None:
+    """To whoever asks by CONNECT any 2xx begins the tunnel (RFC 8441 5): a backend that has not switched is not taken for one
+    that has. Who is refused hears why, and nothing is held against a backend that merely does not know WebSockets."""
+    world = World(backends=1)
+    client = H2Client(world)
+    asked = ((b":method", b"CONNECT"), (b":protocol", b"websocket"), *GET[1:])
+    page = ok(b"hello")
+    for number in (1, 3, 5, 7, 9, 11):  # more than would eject it
+        client.say(headers(number, asked, end=False))
+        world.upstream.feed(page if together else page[:-3])
+        assert body(client.heard(), number) == b"502 Bad Gateway: websocket_not_opened\n"
+        client.say(data(number, b"", end=True))
+    assert world.outcomes() == [(502, "websocket_not_opened")] * 6
+    client.say(headers(13, asked, end=False))
+    world.upstream.feed(ok(b"none here", status="404 Not Found"))
+    assert body(client.heard(), 13) == b"none here"
+    client.say(data(13, b"", end=True))
+    client.ask(15)
+    world.upstream.feed(ok(b"page"))
+    assert body(client.heard(), 15) == b"page"
+    world.at_rest()
+
+
 def test_half_of_a_websocket() -> None:
     """A client that goes on saying nothing after the backend has ended its side is not waited for as long as a whole tunnel is."""
     world = World(backends=1)

@@ -14,7 +14,9 @@ from lbproxy.config.model import (
     RouteConfig,
     RouteFiltersConfig,
 )
+from tests.support import h2_frames as wire
 from tests.unit.http.heads import values
+from tests.unit.proxy.h2_client import H2Client, body
 from tests.unit.proxy.world import World, get, post
 
 
@@ -175,3 +177,12 @@ def test_over_http2() -> None:
     assert client.ask(5)
     assert world.outcomes() == [(308, "redirect"), (444, "closed_by_route"), (308, "redirect")]
 
+
+@pytest.mark.parametrize(("written", "status", "reason"), [(200, 502, "websocket_not_opened"), (410, 410, "respond")])
+def test_a_fixed_answer_opens_no_websocket(written: int, status: int, reason: str) -> None:
+    """Over HTTP/2 any 2xx would (RFC 8441 5)."""
+    world = World(route=RouteConfig(respond=RespondConfig(written, "written")))
+    client = H2Client(world)
+    frames = client.say(wire.headers(1, ((b":method", b"CONNECT"), (b":protocol", b"websocket"), *wire.GET[1:]), end=False))
+    assert (body(frames, 1) == b"written") == (status == written)
+    assert world.outcomes() == [(status, reason)]

@@ -272,8 +272,9 @@ def test_a_switch_of_protocols(may: bool) -> None:
     world.at_rest()
 
 
-def test_over_http_2() -> None:
-    """Allowed and denied, side by side, and a gRPC call that hears its own kind of error."""
+@pytest.mark.parametrize(("status", "code"), [("401 Unauthorized", 16), ("302 Found", 16)])
+def test_over_http_2(status: str, code: int) -> None:
+    """Allowed and denied, side by side, and a gRPC call that hears its own kind of error, also where people are sent to log in."""
     world = asking(1)
     client = H2Client(world)
     client.ask(1)
@@ -293,8 +294,8 @@ def test_over_http_2() -> None:
     first.take(), second.take()
     client.ask(5, call)
     asked = first if first.sent else second
-    asked.feed(ok(b"", status="401 Unauthorized"))
-    assert [line.get("grpc_status") for line in world.lines()][-1] == 16
+    asked.feed(ok(b"", status=status))
+    assert [line.get("grpc_status") for line in world.lines()][-1] == code
     world.at_rest()
     assert wire.GOAWAY not in {frame.kind for frame in client.heard()}
 
