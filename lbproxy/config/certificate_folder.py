@@ -52,9 +52,7 @@ def pairs_in(
         passing("")
 
 
-def _pairs_in(
-    folder: Path, key_mode: str, passphrase: Passphrase | None, passing: Callable[[str], object]
-) -> FolderContents:
+def _pairs_in(folder: Path, key_mode: str, passphrase: Passphrase | None, passing: Callable[[str], object]) -> FolderContents:
     names = _listed(folder)
     pairs: list[tuple[str, CertificateConfig]] = []
     odd: list[str] = []

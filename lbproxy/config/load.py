@@ -72,9 +72,7 @@ MOST_BYTES = 16 * 2**20
 NOTHING_SET: Mapping[str, str] = MappingProxyType({})
 
 
-def load_file(
-    path: Path, named: str = "", environ: Mapping[str, str] = NOTHING_SET, passing: Passing = nobody
-) -> Config:
+def load_file(path: Path, named: str = "", environ: Mapping[str, str] = NOTHING_SET, passing: Passing = nobody) -> Config:
     """The configuration in a file. Complaints call it `named`, as the user did. Raises ConfigError, also for an unreadable file.
 
     `environ`: what "${NAME}" in it stands for; `passing`: told which path is about to be read, and "" when that has answered.
@@ -82,9 +80,7 @@ def load_file(
     return locate_file(path, named, environ, passing).config
 
 
-def locate_file(
-    path: Path, named: str = "", environ: Mapping[str, str] = NOTHING_SET, passing: Passing = nobody
-) -> Located:
+def locate_file(path: Path, named: str = "", environ: Mapping[str, str] = NOTHING_SET, passing: Passing = nobody) -> Located:
     """The same, with lines."""
     name = named or str(path)
     return locate_text(_read_file(path, name, passing), name, path.absolute().parent, environ, path, passing)

@@ -214,7 +214,7 @@ ASIDE = ".4194304"
 
 
 def _unix_address(value: str, longest: int = LONGEST_PATH) -> Address:
-    """"unix:" and the whole path of the socket's file."""
+    """ "unix:" and the whole path of the socket's file."""
     path = value.removeprefix(UNIX)
     if path.startswith("@"):
         raise ValueRefused(f"wanted the path of a Unix socket, got {show(value)}", "names without a file are not supported")

@@ -39,7 +39,7 @@ def _email(value: object) -> str:
     if not isinstance(value, str) or not value.isascii() or len(value) > 254:
         raise ValueRefused(f'wanted a mail address such as "ops@example.com", got {show(value)}')
     name, at, domain = value.partition("@")
-    if not name or not at or "." not in domain or "@" in domain or any(char <= " " or char in ",;?<>\"" for char in value):
+    if not name or not at or "." not in domain or "@" in domain or any(char <= " " or char in ',;?<>"' for char in value):
         raise ValueRefused(f'wanted a mail address such as "ops@example.com", got {show(value)}')
     return value
 
@@ -66,9 +66,7 @@ def _agreed(value: object) -> bool:
 
 
 _AGREED = Kind("true", _agreed, {"anyOf": [{"const": True}, VARIABLE]}, examples=(True, True))
-_DIRECTORY = Kind(
-    "https address", _directory, text_schema("^https://.+$"), examples=(LETS_ENCRYPT, _OTHER)
-)
+_DIRECTORY = Kind("https address", _directory, text_schema("^https://.+$"), examples=(LETS_ENCRYPT, _OTHER))
 _EMAIL = Kind("mail address", _email, text_schema("^[^@]+@[^@]+$"), examples=("ops@example.com", "tls@example.com"))
 _NAME = Kind("DNS name", _name, {"type": "string", "minLength": 1}, examples=("*.example.com", "www.example.com"))
 

@@ -9,9 +9,7 @@ from lbproxy.config.atoms import KIB, MIB
 from lbproxy.config.key import key
 from lbproxy.config.kinds import Kind, ListOf, size
 
-_CODING = Kind(
-    "coding", said.coding, {"enum": ["gzip", "zstd", "br"]}, examples=("gzip", "zstd", "br")
-)
+_CODING = Kind("coding", said.coding, {"enum": ["gzip", "zstd", "br"]}, examples=("gzip", "zstd", "br"))
 _TYPE = Kind("media type", said.type_or_family, {"type": "string", "pattern": "^[^/]+/[^/]+$"}, examples=("text/css", "text/*"))
 
 TYPES = (

@@ -88,9 +88,9 @@ class AuthorizeConfig:
     cache: float = key(
         duration(LONGEST_CACHE, zero=True),
         0.0,
-        "how long an answer holds for requests that say the same: fields of cache_by, host, method, path, query, scheme, "
-        "client's address, certificate and user. Never one of 500 and above, one with Set-Cookie, or one to a request that has "
-        "no field of cache_by",
+        "how long an answer holds, in each process, for requests that say the same: fields of cache_by, host, method, path, "
+        "query, scheme, client's address, certificate and user. Never one of 500 and above, one with Set-Cookie, or one to a "
+        "request that has no field of cache_by",
         needs={"cache_by": ["Cookie", "Authorization"]},
         example="10s",
     )
@@ -120,8 +120,8 @@ class BasicAuthConfig:
     remember: float = key(
         duration(LONGEST_CACHE, zero=True),
         60.0,
-        "how long a password that fitted need not be checked again: a check costs a tenth of a second. A file that changes "
-        'counts at once. "0": each request is checked',
+        "how long a password that fitted need not be checked again by the process that did: a check costs a tenth of a second. A "
+        'file that changes counts at once. "0": each request is checked',
     )
     rate: Rate = key(RATE, Rate(20, 60), "checks of each client's address, over all workers; more get 429")
     user_rate: Rate = key(RATE, Rate(60, 60), "checks of each user's password, from wherever; more get 429, but who is remembered")

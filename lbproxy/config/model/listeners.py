@@ -94,18 +94,14 @@ class NameTlsConfig:
 
     names: tuple[str, ...] = field(
         metadata=required(
-            ListOf(
-                _NAME, 'a list of names such as ["admin.example.com"]', empty=("name", "it is for names that clients ask for")
-            ),
+            ListOf(_NAME, 'a list of names such as ["admin.example.com"]', empty=("name", "it is for names that clients ask for")),
             'exact, or "*.example.com" for exactly one label more; an exact one wins',
             'add names = ["admin.example.com"]',
         )
     )
     client_ca: Path | None = key(FILE, None, _CA_ABOUT, example="clients-ca.pem", needs={"client_auth": "required"})
     client_auth: str = key(_AUTH, "none", _AUTH_ABOUT, needs={"client_ca": "clients-ca.pem"}, example="required")
-    client_crl: Path | None = key(
-        FILE, None, _CRL_ABOUT, example="clients.crl", needs=_ASKED
-    )
+    client_crl: Path | None = key(FILE, None, _CRL_ABOUT, example="clients.crl", needs=_ASKED)
     client_depth: int = key(whole(0, MOST_DEPTH), 10, _DEPTH_ABOUT, example=1, needs=_ASKED, when=_asks)
     line: int = 0
 
@@ -119,9 +115,7 @@ class ListenTlsConfig:
         "intermediate",
         '"intermediate": TLS 1.2 and 1.3; "modern": 1.3 only; "old": from 1.0 on, with what clients of before 2014 speak',
     )
-    client_ca: Path | None = key(
-        FILE, None, _CA_ABOUT, example="clients-ca.pem", needs={"client_auth": "required"}
-    )
+    client_ca: Path | None = key(FILE, None, _CA_ABOUT, example="clients-ca.pem", needs={"client_auth": "required"})
     client_auth: str = key(
         _AUTH,
         "none",
@@ -152,9 +146,7 @@ class ListenTlsConfig:
         "OpenSSL 3.5 on. Default: these",
         example=["X25519", "P-256"],
     )
-    client_crl: Path | None = key(
-        FILE, None, _CRL_ABOUT, example="clients.crl", needs=_ASKED
-    )
+    client_crl: Path | None = key(FILE, None, _CRL_ABOUT, example="clients.crl", needs=_ASKED)
     client_depth: int = key(whole(0, MOST_DEPTH), 10, _DEPTH_ABOUT, example=1, needs=_ASKED, when=_asks)
     names: tuple[NameTlsConfig, ...] = tables(
         NameTlsConfig,

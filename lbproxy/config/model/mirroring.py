@@ -34,9 +34,7 @@ class MirrorConfig:
         "fields that it does not get. All else is as the backend gets it, Host too",
         example=["Authorization", "Cookie"],
     )
-    max_body: int = key(
-        size(0, 16 * MIB), 64 * KIB, "of a request, which is kept for it; larger ones are skipped and counted"
-    )
+    max_body: int = key(size(0, 16 * MIB), 64 * KIB, "of a request, which is kept for it; larger ones are skipped and counted")
     queue: int = key(whole(1, 10_000), 100, "requests that wait for it in each process; more are dropped and counted")
     concurrency: int = key(whole(1, 1000), 8, "requests under way to it at a time, from each process")
     timeout: float = key(duration(600.0), 10.0, "for each; then it is given up. Nothing is tried twice")

@@ -163,9 +163,7 @@ class RouteConfig:
         never_with=("redirect", "respond", "close", "icap"),
     )
 
-    tap: str = key(
-        TEXT, "", "who is told of its conversations: the name of a [tap.NAME]. Default: nobody", example="ids"
-    )
+    tap: str = key(TEXT, "", "who is told of its conversations: the name of a [tap.NAME]. Default: nobody", example="ids")
 
     waf: WafConfig | None = table_or_none(
         WafConfig,

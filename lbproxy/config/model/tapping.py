@@ -31,9 +31,7 @@ def _interface(value: object) -> str:
     raise ValueRefused(f'wanted the name of a network interface such as "tap0", got {show(value)}', hint)
 
 
-_LISTEN = Kind(
-    "IP address and port", _near, text_schema("^.*:[0-9]{1,5}$"), examples=("127.0.0.1:57012", "[::1]:57012"), write=str
-)
+_LISTEN = Kind("IP address and port", _near, text_schema("^.*:[0-9]{1,5}$"), examples=("127.0.0.1:57012", "[::1]:57012"), write=str)
 _INTERFACE = Kind("interface", _interface, text_schema("^[0-9A-Za-z_.-]{1,15}$"), examples=("tap0", "tap1"))
 THIS_MACHINE = (parse_network("127.0.0.0/8"), parse_network("::1/128"))
 SECRETS = ("Authorization", "Proxy-Authorization", "Cookie", "Set-Cookie")

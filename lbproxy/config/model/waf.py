@@ -53,7 +53,8 @@ class WafConfig:
     exclude_arguments: tuple[str, ...] = key(
         ListOf(_ARGUMENT, 'a list of names such as ["comment"]'),
         (),
-        "arguments, of the query or of a form, that no rule of the Core Rule Set looks at",
+        "arguments, of the query or of a form, that no rule of the Core Rule Set looks at; those that look at the whole of a "
+        "target (930100, 930110) still see one of the query",
         example=["comment"],
     )
     exclude_paths: tuple[str, ...] = key(

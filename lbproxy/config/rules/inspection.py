@@ -13,7 +13,7 @@ def authorize(table: Table, settings: AuthorizeConfig, context: Context) -> Auth
     asked_pool(table, settings.pool, context)
     if ("cache" in table and settings.cache) and not settings.cache_by:
         hint = 'add cache_by = ["Cookie", "Authorization"]: whatever tells users apart'
-        table.complain("cache", "one user\'s answer would hold for another", hint)
+        table.complain("cache", "one user's answer would hold for another", hint)
     if "cache_by" in table and not settings.cache:
         table.complain("cache_by", 'means nothing without "cache"', 'add cache = "10s"')
     return settings
