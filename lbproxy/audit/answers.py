@@ -79,11 +79,16 @@ def judge_leaf(index: int, host: str, leaf: Leaf, now: datetime) -> Judged:
         yield CERTIFICATE, Evidence(place, f"{shown} expired on {leaf.end:%Y-%m-%d %H:%M} UTC", 0, Severity.HIGH)
     elif now < leaf.start:
         yield CERTIFICATE, Evidence(place, f"{shown} is not valid before {leaf.start:%Y-%m-%d %H:%M} UTC", 0, Severity.HIGH)
-    elif leaf.end - now < min(SOON, (leaf.end - leaf.start) / SHARE):
+    elif ends_soon(leaf.start, leaf.end, now):
         yield CERTIFICATE, Evidence(place, f"{shown} ends on {leaf.end:%Y-%m-%d %H:%M} UTC")
     if host and not any(covers(name, host) for name in leaf.names):
         names = ", ".join(leaf.names[:3]) or "nobody"
         yield CERTIFICATE, Evidence(place, f"{shown} is for {names}")
+
+
+def ends_soon(start: datetime, end: datetime, now: datetime) -> bool:
+    """What is good, and somebody should have renewed by now."""
+    return start <= now <= end and end - now < min(SOON, (end - start) / SHARE)
 
 
 def covers(name: str, host: str) -> bool:

@@ -68,7 +68,8 @@ def audit(arguments: argparse.Namespace) -> int:
     live = _live(looked.read.config, arguments) if arguments.live else None
     running, fault = (live.found, live.fault) if live is not None else ((), "")
     seen = (*_files(looked.config), *running)
-    findings = findings_of(looked.config, looked.warnings, arguments.accept, today=today, line_of=line_of, seen=seen)
+    remarks = [*looked.warnings, *looked.ending]
+    findings = findings_of(looked.config, remarks, arguments.accept, today=today, line_of=line_of, seen=seen)
     if arguments.json:
         answer = {} if live is None else {"live": {"pid": live.pid, "error": fault}}
         print_json(as_json(arguments.config, findings) | answer)

@@ -16,8 +16,11 @@ from lbproxy.config.model import Config
 from lbproxy.errors import Complaint, ConfigError, by_place
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from lbproxy.config.load import Located
     from lbproxy.config.read import Passing
+    from lbproxy.tls.remarks import Remarks
 
 
 def add(verbs: Verbs[argparse.ArgumentParser]) -> None:
@@ -67,6 +70,8 @@ class FileReport(NamedTuple):
     warnings: list[Complaint]
     read: Located | None = None
     """As it was read, before anything was done about files that ACME is still to bring; None: it cannot even be read."""
+    ending: Sequence[Complaint] = ()
+    """What is good, and will soon be out of date."""
 
 
 def look_at(file: str) -> FileReport:
@@ -124,7 +129,17 @@ def _judged(config: Config) -> FileReport:
         from lbproxy.cli import rehearsal
 
         complaints = rehearsal.complaints(config)
-    return FileReport(config, by_place(complaints), by_place([*remarks(config).at(), *odd]))
+    found = remarks(config)
+    return FileReport(config, by_place(complaints), by_place([*found.at(), *odd]), ending=_ending(found))
+
+
+def _ending(found: Remarks) -> list[Complaint]:
+    """No warnings: whoever renews a day before the end would be warned at each start."""
+    from lbproxy.audit.answers import ends_soon
+
+    now = datetime.now(UTC)
+    dated = (one for one in found.dated if ends_soon(one.term.start, one.term.end, now))
+    return [one.place.complaint(one.term.ending()) for one in dated]
 
 
 def _summary(config: Config) -> str:

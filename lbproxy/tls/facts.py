@@ -42,6 +42,10 @@ class Term(NamedTuple):
         when = f"{self.start:%Y-%m-%d %H:%M} UTC; it is {now:%Y-%m-%d %H:%M} UTC now"
         return FileFault(f"{self.what} is not valid before {when}", "is this machine's clock right?")
 
+    def ending(self) -> FileFault:
+        """What is told of it shortly before."""
+        return FileFault(f"{self.what} ends on {self.end:%Y-%m-%d %H:%M} UTC", "renew it")
+
 
 class FileFacts(NamedTuple):
     """All that is known of one file."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import trustme
 
 from lbproxy import cli
 from tests.support.certificates import Authority
@@ -69,6 +71,22 @@ def test_a_key_that_others_of_this_machine_read(file: Path, authority: Authority
     assert told in capsys.readouterr().out
     os.chmod(pair["key"], 0o600)
     assert cli.main(["audit", "-c", str(file), "--fail-on", "high"]) == 0
+
+
+@pytest.mark.parametrize(("life", "left", "told"), [(90, 5, True), (90, 20, False), (6, 4, False), (6, 1, True)])
+def test_a_certificate_that_ends_soon(file: Path, capsys: Capture, life: int, left: int, told: bool) -> None:
+    """Within 14 days, or the last fifth of a shorter life; `check` has nothing to say of it."""
+    end = datetime.now(UTC) + timedelta(days=left)
+    shown = trustme.CA().issue_cert("a.test", not_before=end - timedelta(days=life), not_after=end)
+    pem = file.parent / "a.pem"
+    shown.private_key_and_cert_chain_pem.write_to_path(str(pem))
+    pem.chmod(0o600)
+    file.write_text(f'{LEAST}[[listen]]\naddress = ":8444"\ncertificates = [{{ cert = "{pem}", key = "{pem}" }}]\n')
+    assert cli.main(["check", "--strict", "-c", str(file)]) == 0
+    cli.main(["audit", "-c", str(file)])
+    said = capsys.readouterr().out
+    assert (f"the certificate of a.test ends on {end:%Y-%m-%d %H:%M} UTC" in said) is told
+    assert ("medium: certificate:" in said) is told
 
 
 def test_what_check_refuses_is_not_judged(file: Path, capsys: Capture) -> None:
