@@ -162,6 +162,7 @@ def _slow_rules(stage: Stage, proxy: LbProxy, rules: Path) -> None:
     os.mkfifo(rules)
     os.kill(proxy.pid, signal.SIGHUP)
     proxy.wait_event("reload.begun", skip=2)
+    eventually(lambda: len(proxy.workers()) == 1, "that of the generation before is gone")
     [worker] = proxy.workers()
     os.kill(worker, signal.SIGKILL)
     eventually(lambda: proxy.workers() not in ([], [worker]), "another worker is there")

@@ -135,9 +135,11 @@ def _begin_to_read(path: Path) -> None:
         if not stat.S_ISREG(os.stat(path).st_mode):
             return
         file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+        page = bytearray(BEGINNING)
         try:
-            os.read(file, BEGINNING)
+            os.readv(file, [page])
         finally:
+            page[:] = bytes(BEGINNING)  # it may be a key, and this the process that serves: no text of one stays in its memory
             os.close(file)
     except OSError:
         pass  # the master tells

@@ -135,3 +135,22 @@ def test_where_a_disk_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     eventually(lambda: first_look.hanging(Config("", (), (), tuple(pools)), 0.2) == str(hangs), "it is found")
     for pid in pids:
         os.waitpid(pid, 0)
+
+
+def test_no_text_of_a_file_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be a private key, and whoever starts is the master to be."""
+    (tmp_path / "key.pem").write_text("-----BEGIN PRIVATE KEY-----\nMIGHAgEA\n")
+    buffers: list[bytearray] = []
+    lengths: list[int] = []
+
+    def readv(file: int, pages: list[bytearray]) -> int:
+        buffers.extend(pages)
+        lengths.append(length := real(file, pages))
+        return length
+
+    real = os.readv
+    monkeypatch.setattr(os, "readv", readv)
+    pool = PoolConfig("a", (), tls=PoolTlsConfig(key=tmp_path / "key.pem"))
+    first_look.look_at_all(Config("", (), (), (pool,)), lambda path: None)
+    assert lengths == [37]
+    assert [page.strip(b"\0") for page in buffers] == [b""]
