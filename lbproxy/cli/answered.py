@@ -24,7 +24,10 @@ def answered(read: Callable[[Passing], T]) -> T:
     """What `read` returns or raises; it tells which path it is at, and "" when it is at none. Raises ConfigError when one of them
     does not answer."""
     reading = _ReadApart(read)
-    threading.Thread(target=reading.run, name="reading", daemon=True).start()  # one that hangs ends with the process
+    try:
+        threading.Thread(target=reading.run, name="reading", daemon=True).start()  # one that hangs ends with the process
+    except RuntimeError:  # no memory for its stack, or too many threads: what else is wanted will say so
+        reading.run()
     place, looks = "", 0
     while not reading.over.wait(LOOK_EVERY):
         before, place = place, reading.place

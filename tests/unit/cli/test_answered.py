@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
 from pathlib import Path
 
@@ -30,6 +31,16 @@ def pipe(tmp_path: Path) -> Path:
     """Nobody answers there."""
     os.mkfifo(tmp_path / "pipe")
     return tmp_path / "pipe"
+
+
+def test_without_a_thread_it_is_read_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is no memory for one: what else is wanted will say so."""
+
+    def start(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    assert answered(lambda passing: 7) == 7
 
 
 def test_what_is_read_is_handed_on() -> None:

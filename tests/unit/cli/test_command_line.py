@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from lbproxy import __version__, cli, compiled
+from lbproxy.cli import check
 from tests.support.process import run_cli
 from tests.unit.cli.fake import Capture
 
@@ -87,3 +88,29 @@ def test_little_is_loaded_for_little() -> None:
     program = "import sys; from lbproxy.cli import main; main(['init']); print(*sys.modules, file=sys.stderr)"
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
     assert heavy & set(ended.stderr.split()) == set()
+
+
+@pytest.mark.parametrize(("error", "told"), [
+    (MemoryError(), True),
+    (SystemError("error return without exception set"), True),
+    (SystemError("bad argument to internal function"), False),
+    (ImportError("_ssl.so: failed to map segment from shared object"), True),
+    (ImportError("libc.so: cannot allocate memory in static TLS block"), True),
+    (ImportError("No module named 'lbproxy.nothing'"), False),
+    (RuntimeError("can't allocate lock"), True),
+    (RuntimeError("can't start new thread"), True),
+    (RuntimeError("anything else"), False),
+])  # fmt: skip
+def test_want_of_memory_has_many_names(error: Exception, told: bool, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    """Whatever else it may be is a fault of ours, and not hidden."""
+
+    def fails(arguments: object) -> int:
+        raise error
+
+    monkeypatch.setattr(check, "check", fails)
+    if told:
+        assert cli.main(["check", "-c", "x"]) == 1
+        assert "cannot go on: no memory (more memory is needed" in capsys.readouterr().err
+    else:
+        with pytest.raises(type(error)):
+            cli.main(["check", "-c", "x"])
