@@ -148,7 +148,7 @@ class Master:
         names = AddressUpdates(self._shared, self._resources, self._pipes.tell_generation, self._fleet.health_news.forget)
         begin = looker_by(getattr(mains[Role.CONTROL], "forker", None))
         self._watches = Watches(
-            self._shared, self._resources, self._in_service, self._pipes, self._operator, names, self._feed, begin, self._selector
+            self._shared, self._resources, self._in_service, self._pipes, self._operator, names, begin, self._selector
         )
         heard |= self._watches.heard
         self.signals = Signals()
@@ -215,6 +215,7 @@ class Master:
             self._control.close()
         self._pipes.close()
         self._watches.taps.close()
+        self._watches.rules.close()
         self._selector.close()
         self.signals.close()
         for resources in self._resources.values():
@@ -223,7 +224,7 @@ class Master:
         gc.unfreeze()
 
     def _next_deadline(self) -> float:
-        watches = self._watches.cache, self._watches.taps
+        watches = self._watches.cache, self._watches.taps, self._watches.rules
         due = min(one.next_deadline() for one in (self._fleet, self._notifier, self._keys, self._settlement, *watches))
         if standard.waiting():
             due = min(due, time.monotonic() + LOG_LOOK)
@@ -266,7 +267,8 @@ class Master:
             self._pipes.tell(order.row, SetLogLevel(level))
 
     def _close_in_child(self, own: GenerationResources) -> None:
-        for one in (self._preparation, self._keys, self._watches.cache, self._watches.files, self._watches.taps):
+        watches = self._watches
+        for one in (self._preparation, self._keys, watches.cache, watches.files, watches.taps, watches.rules):
             one.close_in_child()
         for other in (self._selector, self.signals, self._pipes):
             other.close()

@@ -7,6 +7,7 @@ said it: they have read what strangers sent.
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -52,7 +53,7 @@ class InspectorLink:
         if len(self._asked) >= MOST_WAITING:
             return False
         self._last = number = (self._last + 1) % 2**32
-        data = pack(question._replace(number=number))
+        data = pack(question._replace(number=number, until=time.monotonic() + question.seconds))
         try:
             if len(data) > LARGEST or self._socket.send(data) < len(data):
                 return False
@@ -109,8 +110,10 @@ class InspectorLink:
                 return
             except OSError:
                 data = b""
-            if not data:
+            if not data:  # they are gone, and will not come back
                 self._readable.stop()
+                for number in [*self._asked]:
+                    self._late(number)
                 return
             try:
                 verdict = heard(data)

@@ -8,7 +8,7 @@ import struct
 from collections.abc import Iterable
 from typing import NamedTuple
 
-_HEAD = struct.Struct("=IHfH7I")
+_HEAD = struct.Struct("=IHfdH7I")
 LARGEST = 200 * 1024
 """Bytes of a question: what the kernel takes at once for such a socket, as it comes."""
 LARGEST_ANSWER = 4096
@@ -39,6 +39,8 @@ class WafQuestion(NamedTuple):
     """Lines of its head, likewise."""
     text: bytes = b""
     """Its body, as far as it is looked at."""
+    until: float = 0.0
+    """When nobody waits for the answer any more (time.monotonic, which all processes share); 0: somebody always does."""
 
 
 class WafVerdict(NamedTuple):
@@ -55,15 +57,16 @@ class WafVerdict(NamedTuple):
 
 def pack(question: WafQuestion) -> bytes:
     """As it travels."""
-    parts = (*question[3:8], *question[9:])
-    return _HEAD.pack(question.number, question.rules, question.seconds, question.status, *map(len, parts)) + b"".join(parts)
+    parts = (*question[3:8], *question[9:11])
+    head = question.number, question.rules, question.seconds, question.until, question.status
+    return _HEAD.pack(*head, *map(len, parts)) + b"".join(parts)
 
 
 def unpack(data: bytes) -> WafQuestion:
     """Raises ValueError for what is none."""
     if len(data) < _HEAD.size:
         raise ValueError("no question")
-    number, rules, seconds, status, *lengths = _HEAD.unpack_from(data)
+    number, rules, seconds, until, status, *lengths = _HEAD.unpack_from(data)
     if _HEAD.size + sum(lengths) != len(data):
         raise ValueError("no question")
     parts, at = [], _HEAD.size
@@ -71,7 +74,7 @@ def unpack(data: bytes) -> WafQuestion:
         parts.append(data[at : at + length])
         at += length
     client, method, path, block, body, answered, text = parts
-    return WafQuestion(number, rules, seconds, client, method, path, block, body, status, answered, text)
+    return WafQuestion(number, rules, seconds, client, method, path, block, body, status, answered, text, until)
 
 
 def found(number: int, blocked: bool, status: int, lines: Iterable[str]) -> WafVerdict:

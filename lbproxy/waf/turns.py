@@ -23,18 +23,30 @@ _SIZE = _NUMBER.size
 
 
 class Progress:
-    """What inspectors tell each other, in memory that forks share: how much each has looked at, and how often it was born. Each
-    number has one writer. `close` it."""
+    """What inspectors tell each other and whoever forked them, in memory that forks share: how much each has looked at, until when
+    it may look at what it has, and how often it was born. Each number has one writer. `close` it."""
 
     def __init__(self) -> None:
-        self._memory = mmap.mmap(-1, 2 * MOST * _SIZE)
+        self._memory = mmap.mmap(-1, 3 * MOST * _SIZE)
+        self._untils = memoryview(self._memory).cast("d")[2 * MOST :]
+        """Written and read at once, not byte by byte."""
 
     def looked(self, rank: int) -> None:
         """By that inspector."""
+        self._untils[rank] = 0.0
         self._add(rank)
+
+    def looks_until(self, rank: int, moment: float) -> None:
+        """By that inspector: it has taken a question, which is to be done with by then (time.monotonic)."""
+        self._untils[rank] = moment
+
+    def until(self, rank: int) -> float:
+        """What that inspector said of the question that it has; 0: it has none."""
+        return self._untils[rank]
 
     def born(self, rank: int) -> None:
         """By whoever forks it."""
+        self._untils[rank] = 0.0
         self._add(MOST + rank)
 
     def looks(self, ranks: int) -> bytes:
@@ -47,6 +59,7 @@ class Progress:
 
     def close(self) -> None:
         """For this process."""
+        self._untils.release()
         self._memory.close()
 
     def _add(self, number: int) -> None:
@@ -79,6 +92,10 @@ class Turns:
             except BlockingIOError:
                 if not patient:
                     self._epoll.poll()
+
+    def begun(self, until: float) -> None:
+        """With what it took; when that is to be done with."""
+        self._progress.looks_until(self._rank, until)
 
     def done(self) -> None:
         """With what it took."""

@@ -3,13 +3,15 @@
 It is executed anew, as control is: a rule engine reads what strangers send, and must not have the master's memory, where keys are.
 It loads its rules before anything else of the generation happens, so that rules that cannot be used refuse a start, or a reload,
 with their file and line. A master that serves goes on meanwhile (resources/preparation.py). For each worker it forks inspectors
-around one socket. It ends, when the master closes its end, with the last worker that it looks for.
+around one socket. It ends, when the master closes its end, with the last worker that it looks for. Where it ends before, or does
+not get on, another one gets the workers' sockets (watches/rules.py), with what waits in them: so the master keeps copies.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import socket
 import time
@@ -30,6 +32,10 @@ TUNABLES = "glibc.malloc.tcache_count=4000"
 ENDED = b'{"error": "the process that loads the rules has ended", "number": 0}'
 MOST_HEARD = 1000
 """Messages at once."""
+SILENT = 5.0
+"""Seconds without a word from such a process, which speaks twice in each, after which it does not get on."""
+GAP = 3.0
+"""Seconds of the master's own, after which nobody's silence counts."""
 ROOM = 1024 * 1024
 """Bytes of questions that wait; the kernel gives what it allows."""
 
@@ -67,6 +73,13 @@ class Loading:
         """Readable when `done` has nothing to wait for."""
         return self._socket.fileno()
 
+    @property
+    def ready(self) -> bool:
+        """Whether `done` has nothing to wait for."""
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        return bool(poll.poll(0))
+
     def done(self) -> InspectionProcess:
         """Waits until all rules are loaded. Raises ConfigError for rules that cannot be used, StartError."""
         try:
@@ -78,9 +91,8 @@ class Loading:
             if isinstance(error, OSError | ValueError):
                 raise StartError(f"rules are not loaded: {error}") from error
             raise
-        os.close(self._process)
         self._socket.setblocking(False)
-        return InspectionProcess(self._socket, self._pid)
+        return InspectionProcess(self._socket, self._pid, self._process)
 
     def close(self) -> None:
         """Give it up."""
@@ -99,10 +111,16 @@ class Loading:
 class InspectionProcess:
     """The process with the rules of one generation. `close` it."""
 
-    def __init__(self, sock: socket.socket, pid: int) -> None:
+    def __init__(self, sock: socket.socket, pid: int, process: int) -> None:
+        """`process`: a descriptor of it."""
         self._socket = sock
         self.pid = pid
+        self._process = process
         self._told: tuple[int, ...] = (0, 0, 0)
+        self._heard_at = self._asked_at = time.monotonic()
+        self._stopped = False
+        self._workers: list[socket.socket] = []
+        """The inspectors' ends of their sockets."""
 
     @classmethod
     def begin(cls, config: Config, account: Account | None, undo: ExitStack | None = None) -> InspectionProcess | None:
@@ -121,12 +139,37 @@ class InspectionProcess:
         for sock in (ours, theirs):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, ROOM)
         ours.setblocking(False)  # a worker may not ask for it
-        with theirs:
-            try:
-                socket.send_fds(self._socket, [b"serve"], [theirs.fileno()])
-            except OSError:
-                pass  # it has died: nobody answers this worker, and what that means its routes say
+        self._inspect(theirs)
         return ours
+
+    def _inspect(self, worker: socket.socket) -> None:
+        self._workers.append(worker)
+        with suppress(OSError):  # it has died, or does not get on: what is asked waits until another one takes its place
+            socket.send_fds(self._socket, [b"serve"], [worker.fileno()])
+
+    def succeed(self, other: InspectionProcess) -> None:
+        """Look for all workers of that one, which ends. What waits in their sockets is looked at."""
+        for worker in other.taken_workers():
+            self._inspect(worker)
+        other.kill()
+        other.close()
+
+    def taken_workers(self) -> list[socket.socket]:
+        """The inspectors' ends of the sockets of workers that live; they are the caller's."""
+        self.forget_ended()
+        workers, self._workers = self._workers, []
+        return workers
+
+    def forget_ended(self) -> None:
+        """Workers that are gone."""
+        poll = select.poll()
+        for worker in self._workers:
+            poll.register(worker, 0)  # its end alone
+        gone = {descriptor for descriptor, _ in poll.poll(0)}
+        for worker in self._workers:
+            if worker.fileno() in gone:
+                worker.close()
+        self._workers = [worker for worker in self._workers if worker.fileno() >= 0]
 
     def heard(self) -> tuple[int, int, int]:
         """How many inspectors live, how many were replaced since the last call, and how many of these took too long."""
@@ -136,20 +179,36 @@ class InspectionProcess:
                 data = self._socket.recv(256)
             except OSError:
                 break  # nothing more
-            self._told = tuple(json.loads(data)) if data else (0, *self._told[1:])
+            alive, before, too_late = self._told
+            self._told = tuple(json.loads(data)) if data else (0, before + alive, too_late)  # they ended with it
             if not data:
                 break
+            self._heard_at = time.monotonic()
         return self._told[0], self._told[1] - replaced, self._told[2] - late
 
-    @property
-    def gone(self) -> bool:
-        """Whether the process has ended."""
+    def fault(self, now: float) -> str:
+        """What keeps it from replacing inspectors, after all that it said was heard; "": nothing does. Its silence does not count
+        while nobody asks: the master may have been stopped."""
+        asked_at, self._asked_at = self._asked_at, now
+        if now - asked_at > GAP:
+            self._heard_at = now
         try:
-            return self._socket.recv(1, socket.MSG_PEEK) == b""
+            if self._socket.recv(1, socket.MSG_PEEK) == b"":
+                return "it has ended"
         except BlockingIOError:
-            return False
+            pass
         except OSError:
-            return True
+            return "it has ended"
+        with suppress(ChildProcessError):
+            self._stopped = self._stopped or os.waitid(os.P_PIDFD, self._process, os.WSTOPPED | os.WNOHANG) is not None
+        if self._stopped:
+            return "somebody has stopped it"
+        return "it has not been heard of for long" if now - self._heard_at > SILENT else ""
+
+    def kill(self) -> None:
+        """With its inspectors."""
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._process, signal.SIGKILL)
 
     def reap(self) -> None:
         """It has been told to end: wait until it has."""
@@ -157,7 +216,12 @@ class InspectionProcess:
 
     def close(self) -> None:
         """It ends when nobody is left that it looks for."""
-        self._socket.close()
+        for sock in (self._socket, *self._workers):
+            sock.close()
+        self._workers = []
+        if self._process >= 0:
+            os.close(self._process)
+        self._process = -1
 
 
 Rules = Callable[[Config, Account | None, ExitStack], InspectionProcess | None]

@@ -1,8 +1,10 @@
 """The process that loads rules and forks inspectors, and the inspectors: see inspectors.py for who starts it.
 
 A request's time is kept by the kernel: an alarm that nobody catches ends an inspector that takes too long, wherever it is. The
-process sees that by a descriptor, and forks another one. Inspectors end as well after so many requests, so that what the engine may
-lose does not grow, and with their parent.
+process sees that by a descriptor, and forks another one. One that its alarm does not end (stopped, asleep in the kernel, or taken
+over by what it looked at) is seen by what it said when it took its question, and killed; so is one that somebody has stopped,
+whether it had a question or not. Inspectors end as well after so many requests, so that what the engine may lose does not grow, and
+with their parent, which tells the master now and then that it is there.
 """
 
 from __future__ import annotations
@@ -34,6 +36,12 @@ MOST_LOOKS = 20_000
 MEMORY = 1024 * 1024 * 1024
 """Bytes of address space of one."""
 LEAST_LIFE = 0.1
+LOOK_EVERY = 0.5
+"""Seconds from one look at how inspectors fare to the next, and from one word to the master to the next."""
+MOST_KILLED = 64
+"""Inspectors that were killed and have not ended: while so many sleep in the kernel, others would only follow them."""
+GRACE = 0.1
+"""Seconds that an alarm gets to end its inspector."""
 OVER, RECYCLED = 0, 3
 """Exit codes: the worker is gone; enough was looked at."""
 
@@ -104,6 +112,9 @@ class RuleProcess:
         self._said = (0, 0, 0)
         self._living: dict[int, _Inspector] = {}
         """By descriptor of its process."""
+        self._killed: dict[int, int] = {}
+        """Those that end sooner or later: pids, likewise. One that sleeps in the kernel may take its time."""
+        self._look_at = time.monotonic() + LOOK_EVERY
 
     def serve(self) -> None:
         """Until the master has closed its end, and all workers theirs."""
@@ -112,21 +123,50 @@ class RuleProcess:
             workers = {living.worker.sock.fileno(): living.worker for living in self._living.values()}
             for descriptor in workers:
                 poll.register(descriptor, 0)  # its end alone: what is to be read there is for inspectors
-            for descriptor in [*self._living] + ([] if self._socket is None else [self._socket.fileno()]):
+            for descriptor in [*self._living, *self._killed] + ([] if self._socket is None else [self._socket.fileno()]):
                 poll.register(descriptor, select.POLLIN)
-            self._tell()
-            ready = poll.poll()[0][0]  # the others are seen again: what is done for one may close theirs
-            if ready in self._living:
-                self._follow(ready)
-            elif ready in workers:
-                self._end(workers[ready])
-            else:
-                self._order()
+            due = time.monotonic() >= self._look_at
+            if due:
+                self._look()
+            self._tell(anew=due)
+            found = poll.poll(max(0.0, self._look_at - time.monotonic()) * 1000)
+            for ready, _ in found[:1]:  # the others are seen again: what is done for one may close theirs
+                if ready in self._living:
+                    self._follow(ready)
+                elif ready in self._killed:
+                    os.waitpid(self._killed.pop(ready), 0)
+                    os.close(ready)
+                elif ready in workers:
+                    self._end(workers[ready])
+                else:
+                    self._order()
 
-    def _tell(self) -> None:
-        """The master, how inspectors fare. While it does not read, the kernel keeps some; what comes later says all anew."""
+    def _look(self) -> None:
+        """Replaces those that do not end by themselves."""
+        self._look_at = time.monotonic() + LOOK_EVERY
+        stopped = set()
+        while self._living and (state := os.waitid(os.P_ALL, 0, os.WSTOPPED | os.WNOHANG)) is not None:
+            stopped.add(state.si_pid)
+        now = time.monotonic()
+        for descriptor, living in [*self._living.items()]:
+            until = living.worker.progress.until(living.rank)
+            late = 0.0 < until < now - GRACE
+            if (late or living.pid in stopped) and len(self._killed) < MOST_KILLED:
+                self._kill(descriptor)
+                self._replaced += 1
+                self._late += late
+                self._fork(living.worker, living.rank)
+
+    def _kill(self, descriptor: int) -> None:
+        living = self._living.pop(descriptor)
+        os.kill(living.pid, signal.SIGKILL)
+        self._killed[descriptor] = living.pid
+
+    def _tell(self, *, anew: bool) -> None:
+        """The master, how inspectors fare, or that this process does. While it does not read, the kernel keeps some; what comes
+        later says all anew."""
         said = (len(self._living), self._replaced, self._late)
-        if self._socket is not None and said != self._said:
+        if self._socket is not None and (anew or said != self._said):
             try:
                 self._socket.send(json.dumps(said).encode("ascii"), socket.MSG_DONTWAIT)
                 self._said = said
@@ -137,10 +177,7 @@ class RuleProcess:
         """The worker is gone. Inspectors see that themselves, unless they are stopped, or look at something that nobody wants."""
         for descriptor, living in [*self._living.items()]:
             if living.worker is over:
-                os.kill(living.pid, signal.SIGKILL)
-                os.waitpid(living.pid, 0)
-                os.close(descriptor)
-                del self._living[descriptor]
+                self._kill(descriptor)
         over.sock.close()
         over.progress.close()
 
@@ -160,9 +197,9 @@ class RuleProcess:
 
     def _fork(self, worker: _Worker, rank: int) -> None:
         worker.progress.born(rank)
-        pid = os.fork()
+        parent, pid = os.getpid(), os.fork()
         if pid == 0:
-            self._inspect(worker, rank)
+            self._inspect(worker, rank, parent)
         self._living[os.pidfd_open(pid)] = _Inspector(pid, worker, rank, time.monotonic())
 
     def _follow(self, ready: int) -> None:
@@ -178,10 +215,12 @@ class RuleProcess:
             time.sleep(LEAST_LIFE)  # one that cannot live must not keep a core busy
         self._fork(over.worker, over.rank)
 
-    def _inspect(self, worker: _Worker, rank: int) -> NoReturn:
+    def _inspect(self, worker: _Worker, rank: int, parent: int) -> NoReturn:
         """In the fork, to its end."""
         try:
             ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+            if os.getppid() != parent:
+                os._exit(OVER)
             if self._socket is not None:
                 self._socket.close()
             sock = worker.sock
@@ -209,10 +248,17 @@ def look_on(sock: socket.socket, engine: WafEngine, turns: Turns) -> NoReturn:
             os._exit(OVER)
         try:
             question = unpack(data)
-            signal.setitimer(signal.ITIMER_REAL, max(0.01, question.seconds))
-            verdict = engine.look(question)
-            signal.setitimer(signal.ITIMER_REAL, 0.0)
-            turns.done()
+            now, seconds = time.monotonic(), max(0.01, question.seconds)
+            if 0.0 < question.until < now:  # they have waited while nobody looked: those that come are to be in time
+                turns.done()
+                continue
+            turns.begun(now + seconds)
+            signal.setitimer(signal.ITIMER_REAL, seconds)
+            try:
+                verdict = engine.look(question)
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0.0)
+                turns.done()
             sock.send(answer(verdict))
         except ValueError:
             continue

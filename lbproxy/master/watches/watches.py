@@ -7,10 +7,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from lbproxy.balance.ledger import Header
 from lbproxy.ipc.messages import Resolved
 from lbproxy.master.files.watch import FileWatch, Look
-from lbproxy.master.fleet import events
 from lbproxy.master.fleet.child import Role
 from lbproxy.master.names.updates import AddressUpdates
 from lbproxy.master.operator.operator import Operator
@@ -23,13 +21,10 @@ from lbproxy.master.watches.cache import CacheKeeping
 from lbproxy.master.watches.certificates import CertificateWatch
 from lbproxy.master.watches.documents import DocumentWatch
 from lbproxy.master.watches.key_sets import KeySetWatch
+from lbproxy.master.watches.rules import RuleWatch
 from lbproxy.master.watches.taps import TapWatch
 from lbproxy.master.watches.tickets import TicketWatch
 from lbproxy.master.watches.trust import TrustWatch
-from lbproxy.observe.log import get_logger
-
-RULES_EVERY = 10.0
-"""Seconds from one reload for lost rules to the next."""
 
 
 class Watches:
@@ -43,17 +38,14 @@ class Watches:
         pipes: ChildPipes,
         operator: Operator,
         names: AddressUpdates,
-        feed: Callable[[events.Event], None],
         look: Look,
         selector: selectors.BaseSelector,
     ) -> None:
-        """`resources`: of living generations, by number; `serving`: number and resources of what clients meet; `feed`: takes events
-        for the fleet; `look`: begins a process that looks at files."""
+        """`resources`: of living generations, by number; `serving`: number and resources of what clients meet; `look`: begins a
+        process that looks at files."""
         self._names = names
         self._serving = serving
-        self._feed = feed
-        self._rules_at = 0.0
-        self._ledger = shared.ledger
+        self.rules = RuleWatch(resources, serving, shared)
         self.certificates = CertificateWatch(serving, pipes)
         forget = self.certificates.forget
         self._tickets = TicketWatch(serving, resources, shared.tickets, pipes, forget)
@@ -83,26 +75,7 @@ class Watches:
         self.acme.look()
         self.cache.look(now)
         self.taps.look(now)
-        self._look_at_rules(now)
-
-    def _look_at_rules(self, now: float) -> None:
-        """Where the process with a generation's rules has died, another generation loads them."""
-        serving = self._serving()
-        inspectors = None if serving is None else serving[1].inspectors
-        if inspectors is None:
-            self._show(0, 0, 0)
-            return
-        self._show(*inspectors.heard())
-        if now >= self._rules_at and inspectors.gone:
-            self._rules_at = now + RULES_EVERY
-            get_logger().error("waf.gone", why="the process that has loaded the rules has ended", then="reload")
-            self._feed(events.ReloadWanted())
-
-    def _show(self, alive: int, replaced: int, late: int) -> None:
-        cells, at = self._ledger.cells, Header.INSPECTORS
-        cells[at] = alive
-        cells[at + 1] += replaced
-        cells[at + 2] += late
+        self.rules.look(now)
 
     def _on_control(self, told: Any) -> None:
         if isinstance(told, Resolved):

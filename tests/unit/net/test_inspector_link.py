@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Callable, Iterator
 
 import gevent
@@ -73,6 +74,22 @@ def test_nobody_is_there(scene: Scene) -> None:
     scene.theirs.close()
     gevent.sleep(0.01)
     assert scene.link.ask(ASKED) is None
+
+
+def test_they_go_while_somebody_waits(scene: Scene) -> None:
+    """Nobody will say any more: that is known at once, however long one might wait."""
+    for _ in range(3):
+        assert scene.link.tell(ASKED, scene.told.append)
+    scene.theirs.close()
+    scene.wait(lambda: scene.told == [None] * 3)
+    assert scene.waiting[-1] == (0, True)
+
+
+def test_a_question_says_until_when_somebody_waits(scene: Scene) -> None:
+    """By the clock that all processes share."""
+    before = time.monotonic()
+    assert scene.link.tell(ASKED, scene.told.append)
+    assert before + 60.0 <= scene.take().until <= time.monotonic() + 60.0
 
 
 def test_no_more_wait_than_may(scene: Scene) -> None:

@@ -18,7 +18,7 @@ def test_a_question_arrives_as_it_was_asked() -> None:
     """Whole, or not at all."""
     data = pack(ASKED)
     assert unpack(data) == ASKED
-    answer = ASKED._replace(status=500, answered=b"\r\nServer: x", text=b"text")
+    answer = ASKED._replace(status=500, answered=b"\r\nServer: x", text=b"text", until=12345.678)
     assert unpack(pack(answer)) == answer
     for broken in (b"", data[:-1], data + b"x", data[:10]):
         with pytest.raises(ValueError, match="question"):

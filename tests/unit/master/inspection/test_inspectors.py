@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import os
+import signal
 import socket
+import subprocess
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,14 +17,22 @@ import pytest
 
 from lbproxy.config import model
 from lbproxy.master.inspection import process
-from lbproxy.master.inspection.inspectors import InspectionProcess, Loading, complaints
+from lbproxy.master.inspection.inspectors import GAP, SILENT, InspectionProcess, Loading, complaints
 from lbproxy.waf.messages import WafQuestion, heard, pack
 from tests.support.descriptors import held_open
+from tests.support.waiting import eventually
 
 
 def config(*wafs: model.WafConfig) -> model.Config:
     routes = tuple(model.RouteConfig("app", path=f"/{number}", line=number + 5, waf=waf) for number, waf in enumerate(wafs))
     return model.Config("a.toml", (), routes, (model.PoolConfig("app", ()),))
+
+
+def process_of_ours(pid: int = 0) -> tuple[InspectionProcess, socket.socket]:
+    """And its end of the socket. `pid`: 0: it is this one, and must not be killed."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.setblocking(False)
+    return InspectionProcess(ours, pid, os.pidfd_open(pid or os.getpid())), theirs
 
 
 def test_nobody_asks() -> None:
@@ -31,10 +42,8 @@ def test_nobody_asks() -> None:
 
 
 def test_how_they_fare_is_told_once() -> None:
-    """What was replaced counts from the last call on; of a process that has ended nobody lives."""
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    ours.setblocking(False)
-    made = InspectionProcess(ours, 0)
+    """What was replaced counts from the last call on; of a process that has ended nobody lives, and all are to be replaced."""
+    made, theirs = process_of_ours()
     assert made.heard() == (0, 0, 0)
     theirs.send(b"[2, 0, 0]")
     theirs.send(b"[4, 3, 1]")
@@ -42,11 +51,58 @@ def test_how_they_fare_is_told_once() -> None:
     assert made.heard() == (4, 0, 0)
     theirs.send(b"[4, 5, 1]")
     assert made.heard() == (4, 2, 0)
-    assert not made.gone
+    assert made.fault(time.monotonic()) == ""
     theirs.close()
+    assert made.heard() == (0, 4, 0)
     assert made.heard() == (0, 0, 0)
-    assert made.gone
+    assert "ended" in made.fault(time.monotonic())
     made.close()
+
+
+def test_its_silence_counts_where_the_master_was_awake() -> None:
+    """A master that was stopped hears nobody meanwhile, and judges nobody by that."""
+    made, theirs = process_of_ours()
+    begun = time.monotonic()
+    moments = [begun + number * GAP / 2 for number in range(1, 6)]
+    assert [bool(made.fault(moment)) for moment in moments] == [moment > begun + SILENT for moment in moments]
+    assert any(made.fault(moment) for moment in moments)
+    theirs.send(b"[2, 0, 0]")
+    made.heard()
+    assert made.fault(begun + 100) == ""
+    assert made.fault(begun + 100 + GAP / 2) == ""
+    theirs.close()
+    made.close()
+
+
+def test_another_one_takes_its_place() -> None:
+    """What was asked meanwhile waits for that one, in the sockets of workers that live; the one before ends with what it was about,
+    also where somebody has stopped it."""
+    ended, stopped = (subprocess.Popen(["sleep", "1000"]) for _ in range(2))
+    made, theirs = process_of_ours(ended.pid)
+    gone, there = made.serve(), made.serve()
+    gone.close()
+    ended.kill()
+    ended.wait()
+    theirs.close()
+    there.send(b"question")
+    other, line = process_of_ours(stopped.pid)
+    with other.serve() as third:
+        third.send(b"another")
+        stopped.send_signal(signal.SIGSTOP)
+        eventually(lambda: "stopped" in other.fault(time.monotonic()), "it is seen")
+        fresh, heir = process_of_ours()
+        fresh.succeed(made)
+        fresh.succeed(other)
+        assert stopped.wait(60) == -signal.SIGKILL
+        for asked in (b"question", b"another"):
+            _, [descriptor], _, _ = socket.recv_fds(heir, 16, 1)
+            with socket.socket(fileno=descriptor) as inspectors:
+                assert inspectors.recv(100) == asked
+        with pytest.raises(BlockingIOError):
+            heir.recv(16, socket.MSG_DONTWAIT)
+    for end in (line, heir, there):
+        end.close()
+    fresh.close()
 
 
 def test_what_is_missing_is_told_with_the_line() -> None:

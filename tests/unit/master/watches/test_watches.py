@@ -20,7 +20,7 @@ def test_whoever_may_say_something_is_heard() -> None:
     shared = SimpleNamespace(tickets=None, ledger=None, account=None, sockets={})
     pipes = SimpleNamespace(on_stranger=[])
     anything: Any = None
-    rest = pipes, operator, names, print, anything, anything
+    rest = pipes, operator, names, anything, anything
     made = Watches(shared, {1: resources}, lambda: (1, resources), *rest)  # type: ignore[arg-type]
     assert set(made.heard) == set(ASIDE)
     control = next(heard for role, heard in made.heard.items() if role.value == "control")
