@@ -75,7 +75,6 @@ BOUNDS = {
     "worker.wiring.challenges.by_token": "by the master: MOST_CHALLENGES",
     "proxy.caching.fill._waiting": "by requests under way",
     "proxy.caching.shelf.fills": "by requests under way",
-    "proxy.caching.tee._held": "MOST_FED bytes, for a request under way whose client gets them behind others",
     "proxy.caching.intake._pieces": "IN_MEMORY bytes and a piece, for a request under way",
     "http.caching.directives._said": "the fields of one head, while that is looked at",
     "http.compression._known": "a Budget",

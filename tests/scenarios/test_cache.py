@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import socket
 import ssl
+import subprocess
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 
 from tests.conftest import Stage
 from tests.support.backends import Conversation, Scripted
@@ -23,6 +25,8 @@ from tests.support.waiting import eventually
 
 WORKERS = 2
 CLIENTS, HERD = 12, 50
+LONG, PIECES = 1_000_000, 12
+"""More than any client's buffers take."""
 
 
 def answer(body: bytes, fields: str = "Cache-Control: max-age=600") -> bytes:
@@ -44,7 +48,7 @@ def origin(answering: Callable[[int, Conversation], None]) -> Scripted:
 def served(stage: Stage, address: str, files: str = "", **route: Any) -> LbProxy:
     config = stage.config(address, app={"health": {"type": "off"}}, workers=WORKERS)
     config["route"][0].update({"cache": {"collapse_wait": "60s"}, **route})
-    config["cache"] = {"memory": "8MiB", **({"files": files, "disk": "16MiB"} if files else {})}
+    config["cache"] = {"memory": "8MiB", **({"files": files, "disk": "64MiB"} if files else {})}
     return stage.run(config)
 
 
@@ -144,6 +148,46 @@ def test_first_bytes_of_chunks_for_all(stage: Stage, tmp_path: Path) -> None:
         eventually(lambda: "cache-status: lbproxy; hit" in fetched(stage, proxy, "/chunks").lower(), "it is stored")
 
 
+@pytest.mark.parametrize("version", ["--http1.1", "--http2"])
+@pytest.mark.parametrize("chunks", [True, False])
+def test_a_leader_whose_client_is_stopped(stage: Stage, tmp_path: Path, version: str, chunks: bool) -> None:
+    """Whoever asks meanwhile, in either worker and over either protocol, has all of it, and the backend is asked once: nobody waits
+    for another one's client."""
+    asked: list[int] = []
+    go_on = threading.Event()
+
+    def answering(number: int, conversation: Conversation) -> None:
+        asked.append(number)
+        head = b"Transfer-Encoding: chunked" if chunks else b"Content-Length: %d" % (5 + LONG * PIECES)
+        conversation.send(b"HTTP/1.1 200 OK\r\n" + head + b"\r\nCache-Control: max-age=600\r\n\r\n")
+        conversation.send(b"5\r\nfirst\r\n" if chunks else b"first")
+        go_on.wait(60)
+        for _ in range(PIECES):
+            conversation.send(b"%x\r\n%b\r\n" % (LONG, b"x" * LONG) if chunks else b"x" * LONG)
+        if chunks:
+            conversation.send(b"0\r\n\r\n")
+
+    (tmp_path / "bodies").mkdir(mode=0o700)
+    with origin(answering) as backend, ThreadPoolExecutor(CLIENTS) as pool:
+        proxy = served(stage, backend.address, files=str(tmp_path / "bodies"))
+        url = f"https://localhost:{proxy.port()}/stopped"
+        trusted = "--silent", "--cacert", str(stage.authority.file)
+        with subprocess.Popen(["curl", *trusted, version, "--no-buffer", url], stdout=subprocess.PIPE) as leader:
+            assert leader.stdout is not None
+            try:
+                assert leader.stdout.read(5) == b"first"
+                leader.send_signal(signal.SIGSTOP)
+                go_on.set()
+                spoken = ("--http1.1", "--http2") * (CLIENTS // 2)
+                for each in [pool.submit(fetched, stage, proxy, "/stopped", spoken) for spoken in spoken]:
+                    assert each.result().endswith("\r\n\r\nfirst" + "x" * LONG * PIECES)
+                assert asked == [0]
+                leader.send_signal(signal.SIGCONT)
+                assert leader.stdout.read() == b"x" * LONG * PIECES
+            finally:
+                leader.kill()
+
+
 def test_a_leader_that_is_killed(stage: Stage) -> None:
     """Who waited for it, in the other worker, asks for himself; who had a part of its answer gets no end of it."""
 
@@ -179,7 +223,7 @@ def test_it_outlives_a_restart(stage: Stage, tmp_path: Path) -> None:
     with origin(answering) as backend:
         config = stage.config(backend.address, app={"health": {"type": "off"}}, workers=WORKERS)
         config["route"][0]["cache"] = {"collapse_wait": "60s"}
-        config["cache"] = {"memory": "8MiB", "files": str(folder), "disk": "16MiB", "keep": str(tmp_path / "kept")}
+        config["cache"] = {"memory": "8MiB", "files": str(folder), "disk": "64MiB", "keep": str(tmp_path / "kept")}
         for round_, hit in enumerate((False, True, False)):
             proxy = stage.run(config)
             for path, size in sizes.items():

@@ -193,7 +193,8 @@ class Fetch(Course):
             opened = Opened(verdict.names, variant, verdict.for_anybody, head, verdict.lifetime.born, self._ticket, tags)
             self._fill.open(opened, CHUNKED if coding else said.body)
             self._look_around()
-        self._tee = Tee(sink, asking.shelf.bodies, asking.most, self, self._fill)
+        service, interrupt = self._journey.downstream.service, self._journey.interrupt
+        self._tee = Tee(sink, asking.shelf.bodies, asking.most, self, self._fill, service, interrupt)
         into: Sink = self._tee
         if asking.compression is not None and coding:
             into = asking.compression.into(into, coding, self._journey.source)
@@ -241,10 +242,6 @@ class Fetch(Course):
             self._release(fill, FillState.FAILED)
             self._left = fill
 
-    def pauses(self) -> bool:
-        """See Keeping."""
-        return not self._journey.source.ready()
-
     def progress(self) -> None:
         """See Keeping."""
         if self._fill is None:
@@ -265,6 +262,8 @@ class Fetch(Course):
 
     def rescued(self, status: int) -> StandIn | None:
         """See Course."""
+        if self._tee is not None:
+            self._tee.abandon()  # what was about to be given is not given any more
         return self._excused(0) if status >= 500 else None
 
     def _validated(self, stale: FoundAnswer) -> StandIn | None:

@@ -1,10 +1,9 @@
 """One answer on its way from a backend into the cache, with those in the same worker who wait for it.
 
 Theory of operation. Who asks the backend (the leader) is an exchange as any other, and its client may be slow, or go away. So
-nobody depends on that client: what is short enough is held here until it is whole, and while others wait for it the leader's own
-client gets its answer behind them (tee.py). What is longer is read out of the file that it is stored into, while that grows.
-Somebody who comes while the leader stands before its client with an open answer waits for no piece of it. Whoever waits has a
-deadline of his own.
+nobody depends on that client: what is short enough is held here until it is whole, what is longer is read out of the file that it
+is stored into, while that grows, and the leader's own client is given its answer like all others (own_client.py). Whoever waits has
+a deadline of his own.
 """
 
 from __future__ import annotations
@@ -74,8 +73,6 @@ class Fill:
         self.body = bytearray()
         """These bytes, unless they are in a file."""
         self.file = 0
-        self.blocked = False
-        """The leader waits for its own client."""
         self.others = 0
         """Those who wait, and those who are fed."""
         self._waiting: set[Strand] = set()
@@ -92,7 +89,7 @@ class Fill:
         self._wake()
 
     def publish(self, feed: Feed) -> None:
-        """Others in other workers get it, too, from the first byte on, and nobody waits for the leader's own client."""
+        """Others in other workers get it, too, from the first byte on."""
         self.feed = feed
         self.others += 1
         if self.file:
@@ -141,7 +138,7 @@ class Fill:
 
     def feeds(self) -> bool:
         """Whether somebody who comes now gets it as it comes."""
-        return self.state in (FillState.OPEN, FillState.KEPT) and (self.whole or not self.blocked)
+        return self.state in (FillState.OPEN, FillState.KEPT)
 
     def wait(self, seconds: float) -> bool:
         """From another greenlet: until something changes. False: nothing has, for so long."""
@@ -197,9 +194,7 @@ class Fed(Body):
                 return b""
             if fill.state is FillState.FAILED or fill.state is FillState.KEPT:
                 raise SourceFailed("collapsed_failed")
-            # However long its backend may take; but nobody waits for another one's client.
-            if not fill.wait(PATIENCE) and fill.blocked:
-                raise SourceFailed("collapsed_stalled")
+            fill.wait(PATIENCE)  # however long its backend may take
         size = min(limit, fill.there - at)
         data = self._from_file(fill, at, size) if fill.file else bytes(fill.body[at : at + size])
         self._beginning.add(data)

@@ -12,9 +12,12 @@ from lbproxy.cache.interface import Bodies
 from lbproxy.http.heads import KnownHead
 from lbproxy.http.message import ResponseHead
 from lbproxy.http.trailers import Trailers
-from lbproxy.proxy.caching.fill import MOST_FED, Fill, FillState
+from lbproxy.proxy.caching.fill import Fill, FillState
 from lbproxy.proxy.caching.intake import Intake
+from lbproxy.proxy.caching.own_client import OwnClient
 from lbproxy.proxy.pass_through import PassThrough
+from lbproxy.proxy.request_body import Interrupt
+from lbproxy.proxy.service import Service
 from lbproxy.proxy.sink import Sink
 from lbproxy.streams import BODY_READ
 
@@ -83,10 +86,6 @@ class NotModified(Sink):
         """See Sink."""
 
 
-AHEAD = 16 * 1024
-"""Bytes that the leader's own client gets while its backend pauses, whoever else waits: any client's buffers take them."""
-
-
 class Keeping(Protocol):
     """The fetch whose answer it is (fetch.py)."""
 
@@ -102,28 +101,26 @@ class Keeping(Protocol):
     def unstorable(self) -> None:
         """It will not be stored; those who have a part of it are given the rest all the same."""
 
-    def pauses(self) -> bool:
-        """The backend has nothing more to read just now."""
-
 
 class Tee(Sink):
     """Stores an answer that passes; see fill.py for those who wait for it."""
 
-    __slots__ = ("_behind", "_fill", "_first", "_given", "_held", "_holding", "_intake", "_keeping")
+    __slots__ = ("_behind", "_bodies", "_fill", "_intake", "_interrupt", "_keeping", "_own", "_service")
 
-    def __init__(self, behind: Sink, bodies: Bodies | None, most: int, keeping: Keeping, fill: Fill | None) -> None:
-        """`most`: bytes of a body; `fill`: of those who wait."""
+    def __init__(
+        self, behind: Sink, bodies: Bodies | None, most: int, keeping: Keeping, fill: Fill | None, service: Service,
+        interrupt: Interrupt,
+    ) -> None:  # fmt: skip
+        """`most`: bytes of a body; `fill`: of those who wait; `interrupt`: throws into the exchange."""
         self._behind = behind
+        self._bodies = bodies
         self._intake = Intake(bodies, most)
         self._keeping = keeping
         self._fill = fill
-        self._held: list[bytes] | None = None
-        """What the client gets behind the others."""
-        self._holding = 0
-        """Bytes of it."""
-        self._given = 0
-        """Bytes that it has got."""
-        self._first: tuple[ResponseHead, bytes, bytes] | None = None
+        self._service = service
+        self._interrupt = interrupt
+        self._own: OwnClient | None = None
+        """Of a fill that others may wait for: its own client gets what comes out of that."""
 
     def interim(self, known: KnownHead) -> None:
         """See Sink."""
@@ -138,91 +135,54 @@ class Tee(Sink):
         """See Sink."""
         lines += self._keeping.lines(True)
         data = first.pop()
-        self._take(data)
-        fill = self._fill
-        if fill is not None and fill.others and answer.body <= MOST_FED:
-            self._held, self._holding, self._first = [data], len(data), (answer, out, lines)
-            return
-        self._standing(True)
-        self._behind.begin(answer, out, lines, [data])
-        self._standing(False)
+        if self._fill is not None:
+            self._own = OwnClient(self._behind, self._fill, self._service, self._interrupt, (answer, out, lines))
+            self._take(data)
+        else:
+            self._take(data)
+            self._behind.begin(answer, out, lines, [data])
 
     def room(self) -> int:
         """See Sink."""
-        if self._holds():
-            if self._keeping.pauses() and self._given + self._holding <= AHEAD and self._fill is not None and self._fill.size < 0:
-                self._give()
-            return BODY_READ
-        self._standing(True)
-        room = self._behind.room()
-        self._standing(False)
-        return room
+        return self._behind.room() if self._own is None else self._own.room()
 
     def piece(self, data: bytes) -> None:
         """See Sink."""
-        self._take(data)
+        passed = self._take(data)
         self._keeping.progress()
-        if self._holds():
-            assert self._held is not None
-            self._held.append(data)
-            self._holding += len(data)
-            if self._holding > MOST_FED:  # too much: now everybody depends on this client
-                self._standing(True)
-                self._give()
-                self._standing(False)
-            return
-        self._standing(True)
-        self._behind.piece(data)
-        self._standing(False)
+        if not passed:
+            self._behind.piece(data)
 
     def end(self, data: bytes, trailers: Trailers) -> None:
         """See Sink."""
-        self._take(data)
+        passed = self._take(data)
         self._finish(not trailers)  # nobody else would get them
-        pieces, self._held = [*(self._held or ()), data], None
-        if self._first is None:
-            self._behind.end(b"".join(pieces), trailers)
-            return
-        answer, out, lines = self._first
-        if trailers:
-            self._behind.begin(answer, out, lines, [b"".join(pieces)])
-            self._behind.end(b"", trailers)
+        own = self._own
+        if own is None:
+            self._behind.end(b"" if passed else data, trailers)
         else:
-            self._behind.whole(answer, out, b"".join(pieces), lines)
+            own.finish(trailers)
 
     def abandon(self) -> None:
-        """It is not stored."""
+        """It is not stored, unless it is already, and the client gets nothing more of it from here. Twice is harmless."""
         self._intake.abandon()
+        if self._own is not None:
+            self._own.stop()
 
-    def _give(self) -> None:
-        """The client has what was held for it."""
-        held, self._held, first, self._first = b"".join(self._held or ()), None, self._first, None
-        self._holding, self._given = 0, self._given + len(held)
-        if first is not None:
-            self._behind.begin(*first, [held])
-        elif held:
-            self._behind.piece(held)
-
-    def _holds(self) -> bool:
-        """Whether the client gets what comes behind the others: from when somebody is fed, who must not wait for it."""
-        fill = self._fill
-        if self._held is None and fill is not None and fill.others and fill.size <= MOST_FED and self._given <= MOST_FED:
-            self._held = []
-        return self._held is not None
-
-    def _standing(self, blocked: bool) -> None:
-        if self._fill is not None:
-            self._fill.blocked = blocked
-
-    def _take(self, data: bytes) -> None:
-        intake, fill = self._intake, self._fill
+    def _take(self, data: bytes) -> bool:
+        """More of the body. Whether its client gets that by the fill."""
+        intake, fill, own = self._intake, self._fill, self._own
         if fill is None:
             intake.add(data)
-            return
+            return False
         could, shown = intake.alive, 0
         intake.add(data)
         if intake.file and (fill.others or not fill.file):
             shown = intake.show()
+            if shown and own is not None and not fill.file and not own.in_file(self._bodies, intake.file):
+                intake.abandon()
+                shown = 0
+        before = fill.there
         if shown:
             fill.in_file(intake.file, shown)
         elif not fill.file:
@@ -231,6 +191,14 @@ class Tee(Sink):
             self._keeping.unstorable()
             if fill.file:  # and nobody has what comes now
                 fill.end(FillState.FAILED)
+        if own is None:
+            return False
+        if fill.there - before == len(data):
+            own.go_on(data)
+            return True
+        own.catch_up()  # there is no more in the fill than that
+        self._own = None
+        return False
 
     def _finish(self, storable: bool) -> bool:
         """All of it is here. Whether it is stored."""

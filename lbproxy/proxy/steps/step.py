@@ -68,6 +68,9 @@ class Journey(Protocol):
     def go_on_as(self, head: RequestHead) -> None:
         """The request goes on with another head: its body was received, or a step has made something else of it."""
 
+    def interrupt(self, error: Exception) -> None:
+        """From a greenlet that works for this one: the request cannot go on."""
+
     def tell(self, status: int, reason: str) -> None:
         """For the log: the client gets an answer of this status instead of the backend's."""
 

@@ -60,16 +60,13 @@ class Stored(Area):
 class _Reading(Reading):
     """What others write is seen; it is read on when the file is gone."""
 
-    def __init__(self, bodies: FakeBodies, number: int) -> None:
-        self.bodies = bodies
-        self.number = number
-        self.data = bodies.files[number]
+    def __init__(self, data: bytearray) -> None:
+        self.data = data
 
     def read(self, at: int, size: int) -> bytes:
-        self.data = self.bodies.files.get(self.number, self.data)
         if at + size > len(self.data):
             raise CacheError("short")
-        return self.data[at : at + size]
+        return bytes(self.data[at : at + size])
 
     def close(self) -> None:
         pass
@@ -85,7 +82,7 @@ class FakeBodies:
             self.files.pop(number, None)
 
     def __init__(self) -> None:
-        self.files: dict[int, bytes] = {}
+        self.files: dict[int, bytearray] = {}
         self.open_ones = self.created = 0
         self.full = False
 
@@ -97,10 +94,10 @@ class FakeBodies:
 
     def at_once(self, number: int, size: int) -> bytes | None:
         data = self.files.get(number)
-        return None if data is None or len(data) != size else data
+        return None if data is None or len(data) != size else bytes(data)
 
     def open(self, number: int) -> Reading | None:
-        return _Reading(self, number) if number in self.files else None
+        return _Reading(self.files[number]) if number in self.files else None
 
 
 class FakeWriting(Writing):
@@ -114,7 +111,7 @@ class FakeWriting(Writing):
     def show(self) -> None:
         if self.bodies.full:
             raise CacheError("the disk is full")
-        self.bodies.files[self.number] = self.data
+        self.bodies.files.setdefault(self.number, bytearray())[:] = self.data
 
     def write(self, data: bytes) -> None:
         if self.bodies.full:

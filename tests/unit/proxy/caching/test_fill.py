@@ -164,26 +164,6 @@ def test_a_body_of_unknown_length_that_breaks_off(how: str, size: int, then: str
     gone(caching, [client for client in clients if client.is_open()])
 
 
-def test_nobody_who_has_a_part_waits_for_another_ones_client() -> None:
-    """Of a body that is too long to be held for a client who takes nothing of it, the others get the rest from a backend."""
-    caching = Caching()
-    world = caching.world
-    slow = world.connect(room=10)
-    slow.feed(get("/a"))
-    others = herd(caching, 2)
-    size = 3_000_000
-    leader = world.upstream
-    leader.take()
-    leader.feed(ok(b"x" * size, FRESH)[: 2_000_000])
-    world.settle()
-    world.pass_time(5.5)
-    answered(caching, ok(b"x" * size, FRESH), leader)
-    for client in others:
-        assert len(taken(client)[1]) == size
-    slow.feed(LOST)
-    gone(caching, others)
-
-
 def test_what_becomes_too_long_to_be_stored() -> None:
     """Whoever has its beginning gets all of it, as long as it can be held; whoever comes then asks for himself."""
     caching = Caching(model.CacheConfig(max_body=1000))
