@@ -2,6 +2,7 @@
 
 cdef class Windows:
     cdef long _connection
+    cdef long _first
     cdef dict _streams
 
     cpdef tuple waited(self, long stream, long long left, long long came)

@@ -90,7 +90,7 @@ class H2Connection(Bearer):
         self._on_flood = on_flood
         self.count = count
         self.floods = Floods()
-        self._windows = Windows()
+        self._windows = Windows(bounds.window)
         self._requests: dict[int, H2Downstream] = {}
         self._beginnings = H2Beginnings(stream, service.strands, self)
         self._wakes: list[H2Stream] = []
@@ -395,8 +395,9 @@ class H2Connection(Bearer):
         wider, whole = self._windows.waited(stream, left, came)
         if wider:
             self.engine.widen(stream, wider)
-            if whole:
-                self.engine.widen(0, whole)
+        if whole:
+            self.engine.widen(0, whole)
+        if wider or whole:
             self.flush()
 
     def stalled(self) -> None:

@@ -13,6 +13,7 @@ from lbproxy.http.forwarding import Forwarder
 from lbproxy.http.h2.bounds import Bounds
 from lbproxy.http.h2.response_fields import ResponseFields
 from lbproxy.http.h2.vocabulary import PREFACE, Failure
+from lbproxy.http.h2.windows import FIRST_OF_CLIENTS
 from lbproxy.ipc.handover import Handover
 from lbproxy.observe.log import Noisy
 from lbproxy.observe.metrics import H2_ENDS
@@ -29,7 +30,10 @@ def bounds(limits: LimitsConfig) -> Bounds:
     """What HTTP/1 would refuse with a status is refused so here as well: the engine's own limits, which end the connection, stand
     well above."""
     fields = 2 * limits.fields + 56
-    return Bounds(streams=limits.streams, list_size=max(64 * 1024, 2 * limits.head + 32 * fields), list_count=max(256, fields))
+    return Bounds(
+        streams=limits.streams, list_size=max(64 * 1024, 2 * limits.head + 32 * fields), list_count=max(256, fields),
+        window=FIRST_OF_CLIENTS,
+    )  # fmt: skip
 
 
 class H2Setup:

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from lbproxy.http.h2.windows import BEHIND, CONNECTION, CROWDED, FIRST, LEAST, STEP, STREAM, Windows, may_write, share
+from lbproxy.http.h2.windows import (
+    BEHIND,
+    CONNECTION,
+    CROWDED,
+    FIRST,
+    FIRST_OF_CLIENTS,
+    LEAST,
+    STEP,
+    STREAM,
+    Windows,
+    may_write,
+    share,
+)
 
 
 def test_who_waits_for_more_gets_more_up_to_a_bound() -> None:
@@ -27,8 +39,21 @@ def test_all_streams_together_stay_within_the_connections_bound() -> None:
 
 def test_what_fits_needs_no_more() -> None:
     """A body whose rest is known to fit has its window already."""
-    assert Windows().waited(1, 10_000, 65_536) == (0, 0)
-    assert Windows().waited(1, 100_000, 65_536) != (0, 0)
+    assert Windows().waited(1, 10_000, 65_536)[0] == 0
+    assert Windows().waited(1, 1000, 65_536) == (0, 0)
+    assert Windows().waited(1, 100_000, 65_536)[0] > FIRST
+
+
+def test_the_connection_is_opened_for_all_that_are_read() -> None:
+    """Also for those whose own windows are wide enough: else each of them has it opened for every 32 KiB."""
+    windows = Windows(FIRST_OF_CLIENTS)
+    assert windows.waited(1, 40_000, 60_000) == (0, FIRST + FIRST_OF_CLIENTS)
+    assert windows.waited(1, 20_000, 20_000) == (0, 0)
+    assert windows.waited(3, 40_000, 60_000) == (0, FIRST + 2 * FIRST_OF_CLIENTS)
+    assert windows.ended(1) == 0
+    assert windows.waited(5, 40_000, 60_000) == (0, 0)
+    assert windows.ended(3) == 0
+    assert windows.ended(5) == FIRST
 
 
 def test_who_sends_little_at_a_time_needs_no_more() -> None:
