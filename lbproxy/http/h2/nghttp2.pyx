@@ -10,6 +10,8 @@ on how structures are laid out (`_fits`). Where anything is not as expected, con
   at once, and the exception, still set, goes on from where the library was called. After a failure the session is deleted.
 - Fields that stand where they stood in the last list are the same objects again: a peer repeats itself, and comparing costs a tenth
   of making. Heads and trailers come in turns, and are compared each with their like. Of an idle peer nothing is kept (`forget`).
+- What comes of a stream's body in one read is told as one piece, and copied once, when the library has returned (`_gather`): its frames
+  take turns with those of others, and each piece would cost a wake-up's work and a place in a list, and be joined again.
 - Bodies wait as they were given, and are copied once, behind the frame's head into what `output` returns. What belongs to a stream
   (`Body`) is found by its number and nothing else, and goes when the library says that the stream is closed.
 - What a session is made of has a place of its own (session_memory.pyx), which is empty while its connection is idle (`forget`). So
@@ -50,6 +52,7 @@ cdef enum:
     BESIDE = 16 * 1024  # room for what leaves beside bodies
     BUCKETS = 16
     FEW = 48  # fields that are laid out on the stack
+    LOOKED_AT = 16  # events among which a stream's last piece of a body is looked for: as many streams may take turns
 
     FAILED = -902  # NGHTTP2_ERR_CALLBACK_FAILURE
     NO_MEMORY = -901
@@ -105,7 +108,15 @@ cdef struct Event:
     int kind
     int32_t stream
     long number
-    PyObject *what  # fields or data; owned
+    PyObject *what  # fields or data; owned. NULL of data that is still to be gathered
+    int first  # of its pieces then, from 1; 0: there is none
+    int last
+    Py_ssize_t size
+
+cdef struct Piece:  # of what is being received
+    const uint8_t *data
+    size_t size
+    int next
 
 cdef struct Body:  # what we know of a stream that we answer, or of a request's body
     Body *next
@@ -257,6 +268,8 @@ cdef void *_callbacks = NULL
 
 cdef char[SHARED + FRAME] _shared  # put together in one call, nothing of which gives up control
 cdef uint8_t[8] _ping_data
+cdef Piece *_pieces = NULL  # of the read that is being told of: nothing gives up control meanwhile
+cdef int _piece_count = 0, _piece_room = 0
 
 cdef extern from "dlfcn.h" nogil:
     void *dlopen(const char *, int)
@@ -308,7 +321,6 @@ cdef class _Native(Session):
     cdef Body *_bodies[BUCKETS]
     cdef Py_ssize_t _held
     cdef long long _untaken
-    cdef Py_ssize_t _dropped
     cdef Event *_events
     cdef Py_ssize_t _event_count
     cdef Py_ssize_t _event_room
@@ -322,8 +334,7 @@ cdef class _Native(Session):
     cdef Py_ssize_t _size
     cdef Py_ssize_t _count
     cdef bint _same
-    cdef PyObject *_data
-    cdef int32_t _data_stream
+    cdef int32_t _brought
     cdef bytes _rest
     cdef char *_into
     cdef Py_ssize_t _used
@@ -383,12 +394,14 @@ cdef class _Native(Session):
 
     cpdef receive(self, bytes data):
         """See Session."""
+        global _piece_count
         cdef Py_ssize_t result
         self._enter()
         if self._session == NULL or self.closed:
             self.broken = UNKNOWN
             return
         self._given_up = 0
+        _piece_count = 0
         self._inside = True
         result = session_mem_recv2(self._session, <const uint8_t *>PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
         self._inside = False
@@ -396,6 +409,8 @@ cdef class _Native(Session):
             self._break(result)
         else:
             self._settle()
+        if _piece_count:
+            self._gather()
 
     cpdef tell(self, Receiver receiver):
         """See Session."""
@@ -473,7 +488,7 @@ cdef class _Native(Session):
                 raise MemoryError
             self._events, self._event_room = events, room
         events = &self._events[self._event_count]
-        events.kind, events.stream, events.number, events.what = kind, stream, number, what
+        events.kind, events.stream, events.number, events.what, events.first = kind, stream, number, what, 0
         self._event_count += 1
         return 0
 
@@ -554,43 +569,84 @@ cdef class _Native(Session):
         return self._note(kind, frame.hd.stream, (frame.hd.flags & END_STREAM) != 0, <PyObject *>fields)
 
     cdef int _add_data(self, int32_t stream, const uint8_t *data, size_t size) except? FAILED:
-        """A piece of a DATA frame; a frame is told of when it is whole."""
-        cdef Py_ssize_t before
-        cdef PyObject *joined
-        if self._data != NULL and self._data_stream != stream:
-            self._drop_data()
-        if self._data == NULL:
-            self._data = new_bytes(<const char *>data, size)
-            self._data_stream = stream
-            return 0
-        before = bytes_size(self._data)
-        if before < 2:  # such are shared by everybody: no room can be made in them
-            joined = new_bytes(NULL, before + size)
-            memcpy(bytes_at(joined), bytes_at(self._data), before)
-            Py_DECREF(self._data)
-            self._data = joined
+        """A piece of a DATA frame: where it stands is noted, to be gathered before that is gone."""
+        global _pieces, _piece_count, _piece_room
+        cdef Piece *larger
+        cdef Event *event = self._find_data(stream)
+        if _piece_count == _piece_room:
+            larger = <Piece *>realloc(_pieces, (2 * _piece_room + 16) * sizeof(Piece))
+            if larger == NULL:
+                raise MemoryError
+            _pieces, _piece_room = larger, 2 * _piece_room + 16
+        if event == NULL:
+            self._note(DATA, stream, 0, NULL)
+            event = &self._events[self._event_count - 1]
+            event.size = 0
+        _pieces[_piece_count].data, _pieces[_piece_count].size, _pieces[_piece_count].next = data, size, 0
+        _piece_count += 1
+        if event.first:
+            _pieces[event.last - 1].next = _piece_count
         else:
-            _PyBytes_Resize(&self._data, before + size)
-        memcpy(bytes_at(self._data) + before, data, size)
+            event.first = _piece_count
+        event.last = _piece_count
+        event.size += size
+        self._brought = stream
         return 0
 
-    cdef int _end_data(self, const Frame *frame) except? FAILED:
-        cdef PyObject *data = self._data
-        if data != NULL and self._data_stream != frame.hd.stream:
-            self._drop_data()
-            data = NULL
-        self._data = NULL
-        if data == NULL:
-            data = new_bytes(NULL, 0)
-        self._untaken += bytes_size(data)
-        return self._note(DATA, frame.hd.stream, (frame.hd.flags & END_STREAM) != 0, data)
+    cdef Event *_find_data(self, int32_t stream) noexcept:
+        """What is being gathered of a stream; NULL: nothing is, or so much has come since that nobody looks for it."""
+        cdef Py_ssize_t at = self._event_count, least = max(0, at - LOOKED_AT)
+        while at > least:
+            at -= 1
+            if self._events[at].stream == stream:
+                if self._events[at].kind == REQUEST:
+                    return NULL
+                if self._events[at].kind == DATA and self._events[at].first:
+                    return &self._events[at]
+        return NULL
 
-    cdef void _drop_data(self) noexcept:
-        """Of a frame whose stream was given up in the middle of it: nobody is told, so nobody gives it back to the connection."""
-        if self._data != NULL:
-            self._dropped += bytes_size(self._data)
-            Py_DECREF(self._data)
-            self._data = NULL
+    cdef int _end_data(self, const Frame *frame) except? FAILED:
+        cdef bint ended = (frame.hd.flags & END_STREAM) != 0
+        cdef bint empty = self._brought != frame.hd.stream
+        cdef Event *event = NULL
+        self._brought = 0
+        if not ended and not empty:
+            return 0
+        if not empty:
+            event = self._find_data(frame.hd.stream)
+        if event == NULL:  # it brought nothing, or not in this read
+            return self._note(DATA, frame.hd.stream, ended, new_bytes(NULL, 0))
+        event.number = 1
+        return 0
+
+    cdef int _gather(self) except -1:
+        """What came of bodies in this read is told of by bytes of our own."""
+        cdef Py_ssize_t at
+        cdef Event *event
+        cdef Piece *piece
+        cdef char *into
+        try:
+            for at in range(self._event_count):
+                event = &self._events[at]
+                if not event.first:
+                    continue
+                piece = &_pieces[event.first - 1]
+                if not piece.next:
+                    event.what = new_bytes(<const char *>piece.data, piece.size)
+                else:
+                    event.what = new_bytes(NULL, event.size)
+                    into = bytes_at(event.what)
+                    memcpy(into, piece.data, piece.size)
+                    while piece.next:
+                        into += piece.size
+                        piece = &_pieces[piece.next - 1]
+                        memcpy(into, piece.data, piece.size)
+                event.first = 0
+                self._untaken += event.size
+        except MemoryError:
+            self._forget_events()  # what is missing among them would be taken for nothing
+            raise
+        return 0
 
     # ------------------------------------------------------------ out
 
@@ -938,10 +994,7 @@ cdef class _Native(Session):
         return result
 
     cdef int _settle(self) except -1:
-        """Behind the library: what is ours to give back, and whether that was the end."""
-        if self._dropped:
-            dropped, self._dropped = self._dropped, 0
-            self._done(session_consume_connection(self._session, dropped))
+        """Behind the library: whether that was the end."""
         if self._closing and not self.closed and not self._rest and not session_want_read(self._session):
             if not session_want_write(self._session):
                 self.closed = True
@@ -970,7 +1023,6 @@ cdef class _Native(Session):
             self._session = NULL
         give_back(&self._memory)
         self._drop_bodies()
-        self._drop_data()
 
     cdef void _drop_bodies(self) noexcept:
         cdef int at
@@ -1115,8 +1167,6 @@ cdef int _on_close(void *session, int32_t stream, uint32_t code, void *user) exc
     """A stream is no more."""
     cdef _Native self = <_Native>user
     self._drop_body(stream)
-    if self._data != NULL and self._data_stream == stream:
-        self._drop_data()
     if self._event_count and self._events[self._event_count - 1].kind == GIVEN_UP:
         if self._events[self._event_count - 1].stream == stream:
             return 0

@@ -4,8 +4,8 @@ What came and was not taken by the backend is held by us: so a peer's window is 
 nothing promises the least that there is (64 KiB, RFC 9113 6.9.2), a stream that somebody reads faster than it comes gets
 what a fast line needs, up to STREAM, and the connection what its streams have, up to CONNECTION. (A window of 64 KiB lets a
 client 20 ms away send 3 MB/s.) As the reader stops, so does the peer. A client's stream has a wider window from its beginning, for
-it is the connection's that bounds what all of them make us hold; and as long as a body is read that of the connection is wide enough
-for several: each time that it is opened costs a write of its own, which was a seventh of what an upload of 100 KiB cost.
+it is the connection's that bounds what all of them make us hold; and as long as a body is read that of the connection is wide
+enough for several: each time that it is opened costs a write of its own.
 
 What is to be sent is held by us while the peer's windows are shut. Whoever relays a body asks for room first, and is told how much
 it may read (`share`): a hundred streams that are asked to read at the same moment find room for all of what they bring. The room of
@@ -23,6 +23,8 @@ FIRST = 64 * 1024 - 1
 """A connection's window before any of it was read, and that of a stream to a backend."""
 FIRST_OF_CLIENTS = 128 * 1024
 """A client's streams have that."""
+WORTH = 32 * 1024
+"""Bytes to come of a stream for which its connection is opened before they are here: with fewer it is opened once more at most."""
 STEP = 128 * 1024
 """Bytes of a stream that are put into frames ahead of what the peer takes, before its writer waits: a relay's piece."""
 LEAST = 4 * 1024
@@ -61,7 +63,7 @@ class Windows:
         before, wanted = known or self._first, 0
         if not 0 <= left <= before and came >= before // 16:
             wanted = min(STREAM, 2 * before + 2)
-        if not wanted and (known or left < before // 16):
+        if not wanted and (known or left < WORTH):
             return 0, 0
         if self._streams is _NONE:
             self._streams = {}

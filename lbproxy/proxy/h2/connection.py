@@ -398,7 +398,7 @@ class H2Connection(Bearer):
         if whole:
             self.engine.widen(0, whole)
         if wider or whole:
-            self.flush()
+            self.flush_soon()
 
     def stalled(self) -> None:
         """See Carrier."""

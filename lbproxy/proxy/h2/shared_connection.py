@@ -420,7 +420,7 @@ class SharedConnection(BackendWire):
         """See Carrier. The connection's own window has room for all of them."""
         wider, _ = self._windows.waited(stream, left, came)
         if wider and self.engine.widen(stream, wider):
-            self.flush()
+            self.flush_soon()
 
 
 def _counted(service: Service, backend: Backend) -> tuple[memoryview[int], int, int]:

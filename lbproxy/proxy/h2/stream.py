@@ -250,7 +250,7 @@ class H2Stream(Stream):
             self.left -= len(data)
         engine = self._engine
         if engine.taken(self.number, len(data), 0 if self.ended else self.left) and engine.has_output():
-            self._carrier.flush()
+            self._carrier.flush_soon()  # with what the next wait opens
         return data
 
     def _wait_for_input(self) -> None:

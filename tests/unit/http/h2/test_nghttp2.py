@@ -18,7 +18,7 @@ def test_the_compiled_form_finds_the_library_where_it_expects_it() -> None:
 
 @pytest.mark.skipif(not nghttp2.NATIVE, reason="ngh2 0.3.0 forgets such frames")
 def test_a_frame_whose_stream_was_given_up_fills_no_window() -> None:
-    """Half a DATA frame is here when we reset its stream: the connection's window gets back what nobody was told of."""
+    """Half a DATA frame is here when we reset its stream: the connection's window gets back what nobody is told of."""
     dialogue = Dialogue()
     dialogue.say(headers(1, POST, end=False))
     whole = data(1, b"x" * 16384)
@@ -29,10 +29,30 @@ def test_a_frame_whose_stream_was_given_up_fills_no_window() -> None:
             whole = data(stream, b"x" * 16384)
         dialogue.engine.receive(whole[:12000])
         dialogue.engine.reset(stream, 8)
+        for _, _, came, _ in dialogue.told("data"):
+            dialogue.engine.taken(stream, len(came))
+        dialogue.heard.told.clear()
         said = [*dialogue.answer(), *dialogue.say(whole[12000:])]
         opened += sum(int.from_bytes(each.payload, "big") for each in said if (each.kind, each.stream) == (WINDOW_UPDATE, 0))
     assert dialogue.engine.failure is None
     assert opened >= 6 * 16384
+
+
+@pytest.mark.skipif(not nghttp2.NATIVE, reason="of the native form: the other one tells of frames, when they are whole")
+def test_what_came_of_a_body_in_one_read_is_told_as_one_piece() -> None:
+    """However its frames take turns with others, what is half here as well; what brings nothing, and is counted, is not hidden."""
+    dialogue = Dialogue()
+    dialogue.say(headers(1, POST, end=False) + headers(3, POST, end=False))
+    dialogue.heard.told.clear()
+    torn = data(1, b"gh" + b"i" * 100)
+    dialogue.engine.receive(data(1, b"ab") + data(3, b"AB") + data(1, b"") + data(1, b"c") + ping() + data(3, b"C") + torn[:11])
+    assert dialogue.told("data") == [("data", 1, b"abcgh", False), ("data", 3, b"ABC", False), ("data", 1, b"", False)]
+    dialogue.heard.told.clear()
+    dialogue.engine.receive(torn[11:] + data(3, b"D", end=True) + data(1, b"j", end=True))
+    assert dialogue.told("data") == [("data", 1, b"i" * 100 + b"j", True), ("data", 3, b"D", True)]
+    assert dialogue.engine.taken(1, 108)
+    with pytest.raises(ValueError, match="more was taken"):
+        dialogue.engine.taken(1, 5)
 
 
 @pytest.mark.skipif(not nghttp2.NATIVE, reason="of the native form: the other one tells of everything")
