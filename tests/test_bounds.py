@@ -177,6 +177,7 @@ BOUNDS = {
     "master.watches.rules._loading": "living generations",
     "master.watches.rules._pace": "living generations",
     "waf.engine._closing": "by sets of rules",
+    "waf.faults._again": "rules of a set, while it is loaded",
     "net.inspector_link._asked": "by MOST_WAITING",
     "waf.engine._lines": "by MOST_LINES",
     "waf.engine._sets": CONFIG,

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from lbproxy.config.model import WafConfig
-from lbproxy.errors import LbproxyError
+from lbproxy.waf.faults import BadRules, RuleFault, RuleIds, bad, from_engine, refused
 from lbproxy.waf.messages import WafQuestion, WafVerdict, found
-from lbproxy.waf.overridden import included, overridden
-from lbproxy.waf.phases import blind, closes_clean
-from lbproxy.waf.rules_text import MODES, after, before
+from lbproxy.waf.operators import KNOWN, open_chain, operators, patterns
+from lbproxy.waf.overridden import included
+from lbproxy.waf.phases import closes_clean
+from lbproxy.waf.rules_text import after, before
 
-_P, _S, _I = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int
+_P, _S, _I, _Z = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int, ctypes.c_size_t
 _FUNCTIONS: tuple[tuple[str, Any, Sequence[Any]], ...] = (
     ("msc_init", _P, ()), ("msc_create_rules_set", _P, ()), ("msc_rules_add", _I, (_P, _S, ctypes.POINTER(_S))),
     ("msc_rules_add_file", _I, (_P, _S, ctypes.POINTER(_S))), ("msc_new_transaction", _P, (_P, _P, _P)),
@@ -34,10 +35,6 @@ _LOG = ctypes.CFUNCTYPE(None, _P, _P)
 MOST_LINES = 200
 MOST_DEPTH = 5
 """Of files that name others."""
-
-
-class BadRules(LbproxyError):
-    """The rules cannot be used; the text says where and why."""
 
 
 class _Intervention(ctypes.Structure):
@@ -56,7 +53,7 @@ class WafEngine:
                 function.restype, function.argtypes = returns, takes
             self._library.msc_set_log_cb.restype, self._library.msc_set_log_cb.argtypes = None, (_P, _LOG)
         except (OSError, AttributeError) as error:
-            raise BadRules(f"{library}: {error} (apt install libmodsecurity3)") from error
+            raise bad(f"{library}: {error} (apt install libmodsecurity3)") from error
         self._lines: list[str] = []
         self._log = _LOG(self._hear)  # without one it prints what requests hold
         self._engine = self._library.msc_init()
@@ -66,24 +63,71 @@ class WafEngine:
         """Sets with rules for the end of requests in which nothing was found."""
 
     def load(self, settings: WafConfig) -> None:
-        """One more set. Raises BadRules."""
+        """One more set. Raises BadRules, with all that is wrong."""
         rules = self._library.msc_create_rules_set()
         self._add(rules, before(settings), "what lbproxy says in front of the rules")
+        faults: list[RuleFault] = []
+        known, said = RuleIds(), ""
         for path in files(settings.rules):
             for inner, text in _texts(path):
-                _refuse(inner, text, settings)
+                known.note(inner, text)
+                faults += [*refused(inner, text, settings), *self._silent(inner, text)]
                 if closes_clean(text):
                     self._closing.add(len(self._sets))
             error = _S()
             if self._library.msc_rules_add_file(rules, path.encode(), ctypes.byref(error)) < 0:
-                raise BadRules(f"{path}: {_last(error)}")
+                before_it, said = said, (error.value or b"").decode("utf-8", "replace")  # of all files until now
+                faults.append(from_engine(path, said.removeprefix(before_it), known))
+        if faults:
+            raise BadRules(dict.fromkeys(faults))
         self._add(rules, after(settings), "exclude_rules, exclude_tags or exclude_arguments")
         self._sets.append(rules)
 
     def _add(self, rules: Any, text: str, what: str) -> None:
         error = _S()
         if text and self._library.msc_rules_add(rules, text.encode("ascii"), ctypes.byref(error)) < 0:
-            raise BadRules(f"{what}: {_last(error)}")
+            raise bad(f"{what}: {(error.value or b'refused').decode('utf-8', 'replace').strip()[:300]}")
+
+    def _silent(self, path: str, text: str) -> Iterator[RuleFault]:
+        """Conditions that can never be met, and that the engine takes without a word."""
+        for line, pattern in patterns(text):
+            if why := self._no_pattern(pattern):
+                yield RuleFault(path, line, f"{pattern[:80]!r} is no pattern, and would never be met: {why}")
+        for line, name in operators(text):
+            if name not in KNOWN and not self._knows(name):
+                yield RuleFault(path, line, f"@{name} is no operator of this engine, which would take it for a pattern")
+        if (line := open_chain(text) or 0) > 0:
+            yield RuleFault(path, line, "the rule is chained to the next one, and there is none: it would never do anything")
+
+    def _no_pattern(self, pattern: str) -> str:
+        """What the engine's own library of patterns says; "": nothing, or it is another library."""
+        try:
+            library = self._library
+            compiles, frees, says = library.pcre2_compile_8, library.pcre2_code_free_8, library.pcre2_get_error_message_8
+        except AttributeError:
+            return ""
+        compiles.restype, compiles.argtypes = _P, (_S, _Z, ctypes.c_uint32, ctypes.POINTER(_I), ctypes.POINTER(_Z), _P)
+        frees.restype, frees.argtypes = None, (_P,)
+        text, number, at, why = pattern.encode("utf-8", "surrogateescape"), _I(), _Z(), ctypes.create_string_buffer(256)
+        made = compiles(text, len(text), 0, ctypes.byref(number), ctypes.byref(at), None)
+        if made is not None:
+            frees(made)
+            return ""
+        says(number, why, _Z(len(why)))
+        return f"{why.value.decode('ascii', 'replace')} at {at.value}"
+
+    def _knows(self, name: str) -> bool:
+        """An operator. One that it does not know is met by its own text."""
+        rules, error = self._library.msc_create_rules_set(), _S()
+        text = f'SecRuleEngine DetectionOnly\nSecRule ARGS "@{name} q+" "id:1,phase:1,pass,log"\n'
+        if self._library.msc_rules_add(rules, text.encode("ascii"), ctypes.byref(error)) < 0:
+            return True  # with another argument, that is
+        self._sets.append(rules)
+        try:
+            asked = WafQuestion(0, len(self._sets) - 1, 1.0, b"192.0.2.1", b"GET", f"/?a=@{name}%20qq".encode("ascii"), b"", b"")
+            return not self.look(asked).rules
+        finally:
+            self._sets.pop()
 
     def look(self, question: WafQuestion) -> WafVerdict:
         """As long as it takes. Raises ValueError for a set that there is not."""
@@ -145,37 +189,25 @@ def _fields(block: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 def files(patterns: Iterable[str]) -> list[str]:
     """Those that they stand for, in order. Raises BadRules where there is none."""
-    listed = []
+    listed, missing = list[str](), list[RuleFault]()
     for pattern in patterns:
         there = sorted(glob(pattern))
-        if not there:
-            raise BadRules(f"{pattern}: there is no such file (apt install modsecurity-crs for the Core Rule Set)")
         listed += there
+        if not there:
+            told = f"{pattern}: there is no such file (apt install modsecurity-crs for the Core Rule Set)"
+            missing.append(RuleFault("", 0, told))
+    if missing:
+        raise BadRules(missing)
     return listed
 
 
 def _texts(path: str, depth: int = 0) -> Iterator[tuple[str, str]]:
     """Of a file, and of those that it names, with their paths. Raises BadRules."""
     try:
-        text = Path(path).read_text(encoding="utf-8", errors="replace")
+        text = Path(path).read_text(encoding="utf-8", errors="surrogateescape")
     except OSError as error:
-        raise BadRules(f"{path}: {error.strerror}") from error
+        raise bad(f"{path}: {error.strerror}") from error
     yield path, text
     for pattern in included(text) if depth < MOST_DEPTH else ():
         for inner in sorted(glob(str(Path(path).parent / pattern))):
             yield from _texts(inner, depth + 1)
-
-
-def _refuse(path: str, text: str, settings: WafConfig) -> None:
-    """Raises BadRules for what would decide what the route's table does, and for rules that could not find anything."""
-    for each in overridden(text, MODES[settings.mode]):
-        told = f"it is the key {each.key} of [route.waf] that decides this; take it out of the file"
-        raise BadRules(f"{path}:{each.line}: {each.what}: {told}")
-    for line, variable in blind(text) if settings.responses else ():
-        told = "answers are looked at without the body of their request; look at it in phase 2"
-        raise BadRules(f"{path}:{line}: {variable} in a rule for answers: {told}")
-
-
-def _last(error: ctypes.c_char_p) -> str:
-    lines = (error.value or b"refused").decode("utf-8", "replace").strip().splitlines()
-    return lines[-1][:300]

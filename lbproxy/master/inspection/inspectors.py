@@ -19,7 +19,7 @@ from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import asdict
 
-from lbproxy.config.model import Config, WafConfig
+from lbproxy.config.model import Config
 from lbproxy.errors import Complaint, ConfigError, StartError
 from lbproxy.master.system.cores import auto_workers
 from lbproxy.master.system.executed import execute
@@ -29,7 +29,7 @@ LOADING = 20.0
 """Seconds for all rules; the Core Rule Set takes half a second."""
 TUNABLES = "glibc.malloc.tcache_count=4000"
 """The engine takes and gives thousands of small pieces of memory for each request: with them at hand by size it costs 7 % less."""
-ENDED = b'{"error": "the process that loads the rules has ended", "number": 0}'
+ENDED = b'{"faults": [[0, "", 0, "the process that loads the rules has ended"]]}'
 MOST_HEARD = 1000
 """Messages at once."""
 SILENT = 5.0
@@ -84,8 +84,8 @@ class Loading:
         """Waits until all rules are loaded. Raises ConfigError for rules that cannot be used, StartError."""
         try:
             said = json.loads(self._socket.recv(64 * 1024) or ENDED)
-            if "error" in said:
-                raise ConfigError([_complaint(self._config, self._config.wafs[said["number"]], str(said["error"]))])
+            if "faults" in said:
+                raise ConfigError([_complaint(self._config, *fault) for fault in said["faults"]])
         except BaseException as error:
             self.close()
             if isinstance(error, OSError | ValueError):
@@ -249,6 +249,13 @@ def complaints(config: Config) -> list[Complaint]:
     return []
 
 
-def _complaint(config: Config, settings: WafConfig, why: str) -> Complaint:
-    line = next(route.line for route in config.routes if route.waf == settings)
-    return Complaint(config.source, line, "route.waf", why, "lbproxy check tries rules without a reload")
+def _complaint(config: Config, number: int, file: str, line: int, what: str) -> Complaint:
+    """`number`: of the set of rules; `file`: "": the table itself is wrong."""
+    table = next(route.line for route in config.routes if route.waf == config.wafs[number])
+    if file:
+        return Complaint(file, line, "", what, f"it is one of the rules of the route in {_place(config, table)}")
+    return Complaint(config.source, table, "route.waf", what, "lbproxy check tries rules without a reload")
+
+
+def _place(config: Config, line: int) -> str:
+    return ":".join(map(str, Complaint(config.source, line, "", "").place))

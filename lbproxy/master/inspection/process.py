@@ -26,7 +26,8 @@ from setproctitle import setproctitle
 from lbproxy.config.model import WafConfig
 from lbproxy.master.system.privileges import Account, give_up
 from lbproxy.sandbox import kernel, walls
-from lbproxy.waf.engine import BadRules, WafEngine
+from lbproxy.waf.engine import WafEngine
+from lbproxy.waf.faults import BadRules, RuleFault, bad
 from lbproxy.waf.messages import LARGEST, answer, unpack
 from lbproxy.waf.turns import Progress, Turns
 
@@ -36,6 +37,8 @@ MOST_LOOKS = 20_000
 MEMORY = 1024 * 1024 * 1024
 """Bytes of address space of one."""
 LEAST_LIFE = 0.1
+MOST_FAULTS = 50
+"""That are told at once."""
 LOOK_EVERY = 0.5
 """Seconds from one look at how inspectors fare to the next, and from one word to the master to the next."""
 MOST_KILLED = 64
@@ -68,18 +71,30 @@ def _settings(told: dict[str, Any]) -> WafConfig:
 
 
 def _loaded(sock: socket.socket, sets: list[WafConfig]) -> WafEngine:
-    number = 0
+    faults: list[tuple[int, RuleFault]] = []
     try:
         engines = {each.engine: each for each in sets}
         if len(engines) > 1:
-            raise BadRules("routes name different libraries; one process can have one")
+            raise bad("routes name different libraries; one process can have one")
         engine = WafEngine(sets[0].engine)
-        for number in range(len(sets)):
-            engine.load(sets[number])
     except BadRules as error:
-        sock.send(json.dumps({"error": str(error), "number": number}).encode("ascii"))
-        os._exit(1)
+        _refuse(sock, [(0, fault) for fault in error.faults])
+    for number, each in enumerate(sets):
+        try:
+            engine.load(each)
+        except BadRules as error:
+            faults += [(number, fault) for fault in error.faults]
+    if faults:
+        _refuse(sock, faults)
     return engine
+
+
+def _refuse(sock: socket.socket, faults: list[tuple[int, RuleFault]]) -> NoReturn:
+    """By the numbers of their sets; what several sets have in common once."""
+    once = {fault: number for number, fault in reversed(faults)}
+    told = [(number, *fault) for fault, number in [*reversed(once.items())][:MOST_FAULTS]]
+    sock.send(json.dumps({"faults": told}).encode("ascii"))
+    os._exit(1)
 
 
 class _Worker(NamedTuple):

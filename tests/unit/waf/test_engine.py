@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from lbproxy.config.model import WafConfig
-from lbproxy.waf.engine import BadRules, WafEngine, files
+from lbproxy.waf.engine import WafEngine, files
+from lbproxy.waf.faults import BadRules
 from lbproxy.waf.messages import WafQuestion
 
 LIBRARY = WafConfig().engine
@@ -93,12 +94,41 @@ def test_depth_of_json_is_bounded(engine: WafEngine, tmp_path: Path) -> None:
 def test_what_cannot_be_used_is_told(engine: WafEngine, tmp_path: Path) -> None:
     """With the file and the line; also that the library is not there."""
     (tmp_path / "bad.conf").write_text(EVIL + "\nSecNonsense\n")
-    with pytest.raises(BadRules, match=r"bad\.conf.*Line: 3"):
+    with pytest.raises(BadRules, match=r"bad\.conf:3: Invalid input"):
         engine.load(WafConfig(rules=(str(tmp_path / "bad.conf"),)))
     with pytest.raises(BadRules, match="no such file"):
         files([str(tmp_path / "*.rules")])
     with pytest.raises(BadRules, match="libmodsecurity3"):
         WafEngine("libnone.so.9")
+
+
+def test_all_that_is_wrong_is_told_at_once(engine: WafEngine, tmp_path: Path) -> None:
+    """Also what the engine takes without a word, and that would never find anything; sound rules beside that are no matter."""
+    rule = 'SecRule ARGS%s "%s" "id:%d,phase:2,deny%s"\n'
+    conditions = ("", "@rx ("), ("", "@nosuch x"), (":/[/", "@streq x"), ("", "@rx ^a$")
+    texts = {
+        "a.conf": "".join(rule % (*condition, number, "") for number, condition in enumerate(conditions, 1)),
+        "b.conf": rule % ("", "@pmFromFile no.data", 7, ""),
+        "c.conf": EVIL.replace("id:1", "id:8") + EVIL.replace("id:1", "id:8") + rule % ("", "x", 9, ",chain"),
+        "d.conf": "SecNonsense\n",
+    }
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+    with pytest.raises(BadRules) as raised:
+        engine.load(WafConfig(rules=(str(tmp_path / "*.conf"),)))
+    places = {(Path(fault.file).name, fault.line) for fault in raised.value.faults}
+    assert places == {("a.conf", 1), ("a.conf", 2), ("a.conf", 3), ("b.conf", 1), ("c.conf", 2), ("c.conf", 3), ("d.conf", 1)}
+    told = str(raised.value)
+    for words in ("'(' is no pattern", "missing terminating ]", "@nosuch is no operator", "no.data", "8 is taken", "chained"):
+        assert words in told
+    assert told.count("no.data. Looking") == 1  # the engine repeats what it said of the file before
+
+
+def test_other_operators_may_be_the_engines(engine: WafEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is asked about those that are not known here: another version has others."""
+    monkeypatch.setattr("lbproxy.waf.engine.KNOWN", frozenset())
+    (tmp_path / "a.conf").write_text(EVIL + EVIL.replace("id:1", "id:2").replace("@contains evil", "@ipMatch 192.0.2.1"))
+    engine.load(WafConfig(rules=(str(tmp_path / "a.conf"),)))
 
 
 def test_it_looks_at_answers(engine: WafEngine, tmp_path: Path) -> None:

@@ -112,6 +112,22 @@ def test_what_is_missing_is_told_with_the_line() -> None:
     assert "libmodsecurity3" in complaint.message
 
 
+def test_what_is_wrong_with_rules_is_told_at_their_place(tmp_path: Path) -> None:
+    """All of it at once, over all routes, and what they have in common once; with the route that they are for."""
+    try:
+        ctypes.CDLL(model.WafConfig().engine)
+    except OSError:
+        pytest.skip("libmodsecurity3 is not installed (scripts/test installs it as root on Debian)")
+    (tmp_path / "a.conf").write_text('SecRule ARGS "@rx (" "id:1,phase:2,deny"\n')
+    (tmp_path / "b.conf").write_text("\nSecNonsense\n")
+    both, one = [str(tmp_path / name) for name in ("a.conf", "b.conf")], str(tmp_path / "a.conf")
+    found = complaints(config(model.WafConfig(rules=(one,)), model.WafConfig(rules=(*both,)), model.WafConfig(rules=("/none",))))
+    places = [(complaint.file, complaint.line) for complaint in found]
+    assert places == [(both[0], 1), (both[1], 2), ("a.toml", 7)]
+    assert ["a.toml:5" in found[0].hint, "a.toml:6" in found[1].hint] == [True, True]
+    assert "no such file" in found[2].message
+
+
 @pytest.mark.parametrize("there", [True, False])
 def test_nothing_stays_of_rules_that_were_loaded_or_refused(there: bool, tmp_path: Path) -> None:
     """Each reload loads them in a process of its own, which ends with them: no descriptor and no process is left behind."""
