@@ -67,7 +67,7 @@ def success(answer: dict[str, Any]) -> list[str]:
         f" ({'pid' if len(pids) == 1 else 'pids'} {', '.join(map(str, pids))})"
     ]
     changes = answer.get("changes") or []
-    lines += [f"  {change}" for change in changes] or ["  nothing changed in the configuration"]
+    lines += [f"  {change}" for change in changes] or ["  nothing changed in the configuration, nor in the files that it names"]
     lines += [f"  ! {setting}" for setting in answer.get("restart") or []]
     lines += [f"warning: {warning}" for warning in answer.get("warnings") or []]
     if note := answer.get("note"):

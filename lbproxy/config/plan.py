@@ -13,8 +13,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal, NamedTuple, TypeVar
 
+from lbproxy.config import renewals
 from lbproxy.config.edits import Edit, edits, told
 from lbproxy.config.environment import Variables
 from lbproxy.config.key import Key, Shape, shape_of
@@ -29,12 +31,12 @@ from lbproxy.config.model import (
     ListenConfig,
     MetricsConfig,
     PoolConfig,
-    PoolTlsConfig,
     ProcessConfig,
     RouteConfig,
     TapConfig,
 )
 from lbproxy.config.order import moved
+from lbproxy.config.renewals import RenewedRules
 
 T = TypeVar("T")
 Kind = Literal[
@@ -49,8 +51,8 @@ _BACKEND = shape_of(BackendConfig)
 ONLY_BY_RESTART = {item.name: item.what.restart for item in _PROXY.items if isinstance(item.what, Key) and item.what.restart}
 """Keys of [proxy] that a reload leaves as they are, and why."""
 
-ONCE: tuple[Kind, ...] = ("proxy", "log", "timeouts", "limits", "audit")
-"""Tables that are there in any case."""
+ONCE: tuple[Kind, ...] = ("log", "timeouts", "limits", "audit")
+"""Tables that are there in any case, beside [proxy]."""
 NOTHING = "nothing changed"
 MOST_TOLD = 20
 """Pairs of a folder that came and went, one by one."""
@@ -89,21 +91,22 @@ class Plan:
     """A line for each setting that differs and stays as it runs: key, running value, new value, why."""
 
 
-def plan(running: Config, new: Config, touched: Collection[Path] = ()) -> Plan:
+def plan(running: Config, new: Config, touched: Collection[Path] = (), rules: RenewedRules = MappingProxyType({})) -> Plan:
     """What becomes of `running` when `new` takes over.
 
-    `touched`: the files of certificates, keys and authorities whose bytes changed, by the names that the configurations use. A
-    listener or pool that used such a file and goes on using it is changed.
+    `touched`: files of the configurations whose bytes changed, by the names that they use; `rules`: of what routes' rules are made.
+    A part that used such a file and goes on using it is changed.
     """
     changes = [
         *_listeners(running.listen, new.listen, touched),
-        *_routes(running.routes, new.routes),
+        *_routes(running.routes, new.routes, touched, rules),
         *_pools(running.pools, new.pools, touched),
         *_named("client_limit", running.client_limits, new.client_limits),
         *_named("tap", running.taps, new.taps),
+        *_proxy(running.proxy, new.proxy, touched),
         *(change for kind in ONCE for change in _once(kind, running, new)),
         *_metrics(running.metrics, new.metrics),
-        *_one_or_none("acme", running.acme, new.acme),
+        *_one_or_none("acme", running.acme, new.acme, touched),
         *_one_or_none("cache", running.cache, new.cache),
     ]
     hide = Variables((*new.variables, *running.variables)).hide
@@ -153,6 +156,10 @@ def _once(kind: Kind, old: Config, new: Config) -> Iterator[PartChange]:
     yield from _changed(kind, "", edits(getattr(old, kind), getattr(new, kind), _within(kind)))
 
 
+def _proxy(old: ProcessConfig, new: ProcessConfig, touched: Collection[Path]) -> Iterator[PartChange]:
+    return _changed("proxy", "", edits(old, new, _within("proxy")), renewals.of_proxy(old, new, touched))
+
+
 def _within(name: str) -> Shape:
     """Of a table of the file."""
     return _ROOT.table(name).shape
@@ -181,10 +188,11 @@ def _metrics(old: MetricsConfig, new: MetricsConfig) -> Iterator[PartChange]:
 
 
 def _one_or_none(
-    kind: Kind, old: AcmeConfig | CacheStoreConfig | None, new: AcmeConfig | CacheStoreConfig | None
+    kind: Kind, old: AcmeConfig | CacheStoreConfig | None, new: AcmeConfig | CacheStoreConfig | None, touched: Collection[Path] = ()
 ) -> Iterator[PartChange]:
     if old is not None and new is not None:
-        yield from _changed(kind, "", edits(old, new, _within(kind)))
+        notes = renewals.of_acme(old, new, touched) if isinstance(old, AcmeConfig) and isinstance(new, AcmeConfig) else ()
+        yield from _changed(kind, "", edits(old, new, _within(kind)), notes)
     elif old is not new:
         yield PartChange(kind, "", "removed" if new is None else "added")
 
@@ -204,7 +212,7 @@ def _listeners(old: tuple[ListenConfig, ...], new: tuple[ListenConfig, ...], tou
         if before is None or after is None:
             yield PartChange("listener", name, "added" if before is None else "removed")
         else:
-            notes = [*_listener_renewals(before, after, touched), *_relisted(before.addresses, after.addresses)]
+            notes = [*renewals.of_listener(before, after, touched), *_relisted(before.addresses, after.addresses)]
             yield from _changed("listener", name, _listeneredits(before, after), notes)
 
 
@@ -241,29 +249,12 @@ def _certificates(old: dict[str, str], new: dict[str, str]) -> Iterator[Edit]:
         yield Edit("order of certificates", ", ".join(old), ", ".join(new))
 
 
-def _listener_renewals(old: ListenConfig, new: ListenConfig, touched: Collection[Path]) -> Iterator[str]:
-    before = set(old.pairs)
-    for pair in new.pairs:
-        if pair in before:
-            yield from _renewal(pair.cert, pair.key, touched)
-    for key in ("client_ca", "client_crl"):
-        known = {getattr(policy, key) for policy in old.tls.policies}
-        renewed = {getattr(policy, key) for policy in new.tls.policies} & known & {*touched}
-        yield from (f"{key} {path} renewed" for path in sorted(renewed))
-
-
-def _renewal(cert: Path | None, key: Path | None, touched: Collection[Path]) -> Iterator[str]:
-    """A certificate mostly comes with a new key, which goes without saying."""
-    if cert in touched:
-        yield f"certificate {cert} renewed"
-    elif key in touched:
-        yield f"key {key} renewed"
-
-
 # ---------------------------------------------------------------- routes
 
 
-def _routes(old: tuple[RouteConfig, ...], new: tuple[RouteConfig, ...]) -> Iterator[PartChange]:
+def _routes(
+    old: tuple[RouteConfig, ...], new: tuple[RouteConfig, ...], touched: Collection[Path], rules: RenewedRules
+) -> Iterator[PartChange]:
     before, after = ({route.name: route for route in side} for side in (old, new))
     places = moved([name for name in before if name in after], [name for name in after if name in before])
     for name, was, now in _matched(before, after):
@@ -274,7 +265,8 @@ def _routes(old: tuple[RouteConfig, ...], new: tuple[RouteConfig, ...]) -> Itera
         else:
             place = [Edit("place", *places[name])] if name in places else []
             said = [*edits(was, now, _within("route")), *place]
-            yield from _changed("route", name, said, _relisted(was.filters.addresses, now.filters.addresses))
+            listed = _relisted(was.filters.addresses, now.filters.addresses)
+            yield from _changed("route", name, said, [*listed, *renewals.of_route(was, now, touched, rules)])
 
 
 def _leads_to(route: RouteConfig | None) -> tuple[str, ...]:
@@ -313,17 +305,9 @@ def _pools(old: tuple[PoolConfig, ...], new: tuple[PoolConfig, ...], touched: Co
         if before is None or after is None:
             yield PartChange("pool", name, "added" if before is None else "removed")
         else:
-            yield from _changed("pool", name, edits(before, after, _within("pool")), _pool_renewals(before.tls, after.tls, touched))
+            notes = renewals.of_pool(before.tls, after.tls, touched)
+            yield from _changed("pool", name, edits(before, after, _within("pool")), notes)
         yield from _backends(name, *(() if pool is None else pool.backends for pool in (before, after)))
-
-
-def _pool_renewals(old: PoolTlsConfig | None, new: PoolTlsConfig | None, touched: Collection[Path]) -> Iterator[str]:
-    if old is None or new is None:
-        return
-    if old.ca == new.ca and new.ca in touched:
-        yield f"ca {new.ca} renewed"
-    if (old.cert, old.key) == (new.cert, new.key):
-        yield from _renewal(new.cert, new.key, touched)
 
 
 def _backends(pool: str, old: tuple[BackendConfig, ...], new: tuple[BackendConfig, ...]) -> Iterator[PartChange]:

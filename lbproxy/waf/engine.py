@@ -6,6 +6,7 @@ Everything here runs in processes of their own (master/inspection): a call may t
 from __future__ import annotations
 
 import ctypes
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from glob import glob
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 from lbproxy.config.model import WafConfig
 from lbproxy.waf.faults import BadRules, RuleFault, RuleIds, bad, from_engine, refused
 from lbproxy.waf.messages import WafQuestion, WafVerdict, found
-from lbproxy.waf.operators import KNOWN, open_chain, operators, patterns
+from lbproxy.waf.operators import KNOWN, data_files, open_chain, operators, patterns
 from lbproxy.waf.overridden import included
 from lbproxy.waf.phases import closes_clean
 from lbproxy.waf.rules_text import after, before
@@ -62,16 +63,19 @@ class WafEngine:
         self._closing: set[int] = set()
         """Sets with rules for the end of requests in which nothing was found."""
 
-    def load(self, settings: WafConfig) -> None:
-        """One more set. Raises BadRules, with all that is wrong."""
+    def load(self, settings: WafConfig) -> dict[str, str]:
+        """One more set. What its files hold, as digests by their paths. Raises BadRules, with all that is wrong."""
         rules = self._library.msc_create_rules_set()
         self._add(rules, before(settings), "what lbproxy says in front of the rules")
         faults: list[RuleFault] = []
+        held: dict[str, str] = {}
         known, said = RuleIds(), ""
         for path in files(settings.rules):
             for inner, text in _texts(path):
                 known.note(inner, text)
                 faults += [*refused(inner, text, settings), *self._silent(inner, text)]
+                named = [Path(inner), *(Path(inner).parent / name for name in data_files(text))]
+                held |= {str(each): _digest(each) for each in named}
                 if closes_clean(text):
                     self._closing.add(len(self._sets))
             error = _S()
@@ -82,6 +86,7 @@ class WafEngine:
             raise BadRules(dict.fromkeys(faults))
         self._add(rules, after(settings), "exclude_rules, exclude_tags or exclude_arguments")
         self._sets.append(rules)
+        return held
 
     def _add(self, rules: Any, text: str, what: str) -> None:
         error = _S()
@@ -199,6 +204,13 @@ def files(patterns: Iterable[str]) -> list[str]:
     if missing:
         raise BadRules(missing)
     return listed
+
+
+def _digest(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()[:32]
+    except OSError:  # the engine has found it elsewhere, or was content without
+        return ""
 
 
 def _texts(path: str, depth: int = 0) -> Iterator[tuple[str, str]]:

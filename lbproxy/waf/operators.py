@@ -17,6 +17,7 @@ _SAID = re.compile(r"'(?:[^'\\]|\\.)*'")
 _CHAIN = re.compile(r'(?:^|[,"])\s*chain\s*(?:[,"]|$)', re.IGNORECASE)
 _ID = re.compile(r"\bid:\s*'?\s*([0-9]{1,10})")
 _PATTERNS = ("rx", "rxglobal")
+_OF_FILES = ("pmfromfile", "pmf", "ipmatchfromfile", "ipmatchf")
 KNOWN = frozenset((
     "beginswith", "contains", "containsword", "detectsqli", "detectxss", "endswith", "eq", "fuzzyhash", "ge", "geolookup",
     "gsblookup", "gt", "inspectfile", "ipmatch", "ipmatchf", "ipmatchfromfile", "le", "lt", "nomatch", "pm", "pmf", "pmfromfile",
@@ -46,6 +47,15 @@ def operators(text: str) -> Iterator[tuple[int, str]]:
     for line, directive in directives(text):
         if (rule := _RULE.match(directive)) is not None:
             yield line, _condition(rule[2])[0]
+
+
+def data_files(text: str) -> Iterator[str]:
+    """Those that conditions name, as they name them."""
+    for _, directive in directives(text):
+        if (rule := _RULE.match(directive)) is not None:
+            name, argument = _condition(rule[2])
+            if name in _OF_FILES:
+                yield argument.strip()
 
 
 def open_chain(text: str) -> int | None:

@@ -139,8 +139,11 @@ def test_rules_of_ones_own_are_swapped_or_kept(stage: Stage) -> None:
         assert refused.returncode != 0
         assert "own.conf:3: " in refused.stderr + refused.stdout
         assert client.get("/echo?a=evil").status_code == 403
-        rules.write_text('SecRule ARGS "@contains good" "id:1,phase:2,deny,status:403,log"\n')
-        assert run_cli("reload", "-c", str(proxy.file)).returncode == 0
+        (stage.directory / "own.data").write_text("good\n")
+        rules.write_text('SecRule ARGS "@pmFromFile own.data" "id:1,phase:2,deny,status:403,log"\n')
+        reloaded = run_cli("reload", "-c", str(proxy.file))
+        assert reloaded.returncode == 0
+        assert f"~ route /: waf.rules {rules}, {stage.directory / 'own.data'} renewed" in reloaded.stdout
     with client_of(stage, proxy) as client:
         assert client.get("/echo?a=evil").status_code == 200
         assert client.get("/echo?a=good").status_code == 403

@@ -15,11 +15,12 @@ import select
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import asdict
+from types import MappingProxyType
 
-from lbproxy.config.model import Config
+from lbproxy.config.model import Config, WafConfig
 from lbproxy.errors import Complaint, ConfigError, StartError
 from lbproxy.master.system.cores import auto_workers
 from lbproxy.master.system.executed import execute
@@ -30,6 +31,8 @@ LOADING = 20.0
 TUNABLES = "glibc.malloc.tcache_count=4000"
 """The engine takes and gives thousands of small pieces of memory for each request: with them at hand by size it costs 7 % less."""
 ENDED = b'{"faults": [[0, "", 0, "the process that loads the rules has ended"]]}'
+MOST_SAID = 512 * 1024
+"""Bytes of what it says at once."""
 MOST_HEARD = 1000
 """Messages at once."""
 SILENT = 5.0
@@ -83,7 +86,7 @@ class Loading:
     def done(self) -> InspectionProcess:
         """Waits until all rules are loaded. Raises ConfigError for rules that cannot be used, StartError."""
         try:
-            said = json.loads(self._socket.recv(64 * 1024) or ENDED)
+            said = json.loads(self._socket.recv(MOST_SAID) or ENDED)
             if "faults" in said:
                 raise ConfigError([_complaint(self._config, *fault) for fault in said["faults"]])
         except BaseException as error:
@@ -92,7 +95,7 @@ class Loading:
                 raise StartError(f"rules are not loaded: {error}") from error
             raise
         self._socket.setblocking(False)
-        return InspectionProcess(self._socket, self._pid, self._process)
+        return InspectionProcess(self._socket, self._pid, self._process, dict(zip(self._config.wafs, said["held"], strict=False)))
 
     def close(self) -> None:
         """Give it up."""
@@ -108,14 +111,29 @@ class Loading:
         self._socket.close()
 
 
+Held = Mapping[WafConfig, Mapping[str, str]]
+"""What the files of each set of rules held when it was loaded, as digests by their paths."""
+
+
+def renewed(old: InspectionProcess | None, new: InspectionProcess | None) -> dict[WafConfig, list[str]]:
+    """Names of files of each set, or of another one of the same rules, that hold something else, have come or gone."""
+    before = {} if old is None else {settings.rules: files for settings, files in old.held.items()}
+    found: dict[WafConfig, list[str]] = {}
+    for settings, files in ({} if new is None else new.held).items():
+        known = before.get(settings.rules, files)
+        found[settings] = sorted(path for path in known.keys() | files.keys() if known.get(path) != files.get(path))
+    return found
+
+
 class InspectionProcess:
     """The process with the rules of one generation. `close` it."""
 
-    def __init__(self, sock: socket.socket, pid: int, process: int) -> None:
-        """`process`: a descriptor of it."""
+    def __init__(self, sock: socket.socket, pid: int, process: int, held: Held = MappingProxyType({})) -> None:
+        """`process`: a descriptor of it; `held`: see there."""
         self._socket = sock
         self.pid = pid
         self._process = process
+        self.held = held
         self._told: tuple[int, ...] = (0, 0, 0)
         self._heard_at = self._asked_at = time.monotonic()
         self._stopped = False

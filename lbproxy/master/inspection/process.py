@@ -37,6 +37,8 @@ MOST_LOOKS = 20_000
 MEMORY = 1024 * 1024 * 1024
 """Bytes of address space of one."""
 LEAST_LIFE = 0.1
+MOST_TOLD = 500
+"""Files of rules of whom the master hears what they held, to tell what a reload has changed."""
 MOST_FAULTS = 50
 """That are told at once."""
 LOOK_EVERY = 0.5
@@ -55,11 +57,11 @@ def main(descriptor: int) -> NoReturn:
     setproctitle("lbproxy: rules")
     told = json.loads(sock.recv(1024 * 1024))
     sets = [_settings(each) for each in told["sets"]]
-    engine = _loaded(sock, sets)
+    engine, held = _loaded(sock, sets)
     kernel.no_core_files()
     give_up(None if told["account"] is None else Account(*told["account"]))
     gc.freeze()  # who looks for garbage would copy all that is shared
-    sock.send(b"{}")
+    sock.send(json.dumps({"held": held}).encode("ascii"))
     RuleProcess(sock, engine, max(each.inspectors for each in sets), told["eager"], walled=bool(told["walls"])).serve()
     os._exit(0)
 
@@ -70,7 +72,8 @@ def _settings(told: dict[str, Any]) -> WafConfig:
     return WafConfig(**given)
 
 
-def _loaded(sock: socket.socket, sets: list[WafConfig]) -> WafEngine:
+def _loaded(sock: socket.socket, sets: list[WafConfig]) -> tuple[WafEngine, list[dict[str, str]]]:
+    """The engine, and what the files of each set hold; those of very many are not told."""
     faults: list[tuple[int, RuleFault]] = []
     try:
         engines = {each.engine: each for each in sets}
@@ -79,14 +82,15 @@ def _loaded(sock: socket.socket, sets: list[WafConfig]) -> WafEngine:
         engine = WafEngine(sets[0].engine)
     except BadRules as error:
         _refuse(sock, [(0, fault) for fault in error.faults])
+    held: list[dict[str, str]] = []
     for number, each in enumerate(sets):
         try:
-            engine.load(each)
+            held.append(engine.load(each))
         except BadRules as error:
             faults += [(number, fault) for fault in error.faults]
     if faults:
         _refuse(sock, faults)
-    return engine
+    return engine, held if sum(map(len, held)) <= MOST_TOLD else []
 
 
 def _refuse(sock: socket.socket, faults: list[tuple[int, RuleFault]]) -> NoReturn:

@@ -6,6 +6,7 @@ told where the new one stands when it changes (watches/documents.py).
 
 from __future__ import annotations
 
+import hashlib
 from importlib.util import find_spec
 
 from lbproxy.config import documents
@@ -48,6 +49,7 @@ def take(document: Document, store: KeyStore) -> Piece:
     try:
         with content_of(document.file, store.stamps) as content:
             _check(document, bytes(content))
+            store.digests[document.file] = hashlib.sha256(content).digest()
             return store.note(bytes(content))
     except OSError as error:
         raise StartError(f"{document.file}: {error.strerror or error}") from error

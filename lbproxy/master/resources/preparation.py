@@ -19,7 +19,7 @@ from lbproxy.config.plan import Plan, effective, plan
 from lbproxy.errors import ConfigError, StartError, Unresolved
 from lbproxy.master.files.reading import Passing
 from lbproxy.master.fleet import events
-from lbproxy.master.inspection.inspectors import InspectionProcess, Loading
+from lbproxy.master.inspection.inspectors import InspectionProcess, Loading, renewed
 from lbproxy.master.names import resolve
 from lbproxy.master.names.asking import NameAsker
 from lbproxy.master.resources.first_look import FirstLook
@@ -178,7 +178,7 @@ class Preparation:
             )  # fmt: skip
             undo.pop_all()  # they are the generation's now
         touched = [path for path, digest in fresh.digests.items() if serving.digests.get(path, digest) != digest]
-        self.plans[reload.number] = plan(serving.config, reload.wanted, touched)
+        self.plans[reload.number] = plan(serving.config, reload.wanted, touched, renewed(serving.inspectors, fresh.inspectors))
         self._resources[reload.number] = fresh
         warn(*fresh.warnings())
         self._feed(events.Prepared(reload.number, fresh.terms))

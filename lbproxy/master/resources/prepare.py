@@ -257,8 +257,8 @@ def _credentials(
 
 
 def digests(config: Config, read: Mapping[Path, bytes]) -> dict[Path, bytes]:
-    """What each file of certificates, keys and authorities held when it was read, or holds now; b"" for one that cannot be read."""
-    files: set[Path | None] = set()
+    """What each file that it goes by held when it was read, or holds now; b"" for one that cannot be read."""
+    files: set[Path | None] = {*config.proxy.ticket_keys, *(document.file for document in config.documents)}
     for listen in config.listen:
         files |= {path for pair in listen.pairs for path in (pair.cert, pair.key)}
         files |= {path for policy in listen.tls.policies for path in (policy.client_ca, policy.client_crl)}
@@ -266,6 +266,8 @@ def digests(config: Config, read: Mapping[Path, bytes]) -> dict[Path, bytes]:
         if pool.tls is not None:
             files |= {pool.tls.ca, pool.tls.cert, pool.tls.key, pool.tls.crl}
     files |= {keys.ca for keys in config.key_sets}
+    if config.acme is not None:
+        files |= {path for one in config.acme.authorities for path in (one.ca, one.eab_key)}
     return {path: read.get(path) or digest(path) for path in files if path is not None}
 
 

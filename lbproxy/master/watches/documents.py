@@ -5,6 +5,7 @@ What cannot be read, or is not good enough, leaves the old one in place, which i
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -98,6 +99,7 @@ class DocumentWatch:
         own = store.copy(inbox, piece)
         old = resources.documents[index]
         resources.documents = (*resources.documents[:index], own, *resources.documents[index + 1 :])
+        resources.digests[document.file] = hashlib.sha256(store.text(*own)).digest()
         self._pipes.tell_workers(self._number, NewDocument(index, own.offset, own.size))
         self._forget(store, old, now)
         get_logger().info("document.renewed", file=str(document.file))

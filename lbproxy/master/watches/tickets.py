@@ -19,7 +19,7 @@ from lbproxy.master.resources.generation import GenerationResources
 from lbproxy.master.resources.ticket_rotation import TicketRotation
 from lbproxy.observe.log import get_logger
 from lbproxy.tls import rereading, tickets
-from lbproxy.tls.keystore import KeyStore, Piece
+from lbproxy.tls.keystore import KeyStore, Piece, digest
 from lbproxy.tls.rereading import Passing
 
 
@@ -87,12 +87,14 @@ class TicketWatch:
             return
         if self._pending == marks:
             self._pending = ()
-        why, piece = told
+        why, piece, held = told
         self._rotation.stamps = marks
         if why:
             get_logger().warning("tickets.refused", why=why, then="the old ones stay")
         elif self._rotation.take(secrets := tickets.unpacked(inbox.text(*piece))):
             get_logger().info("tickets.renewed", files=[*files])
+            for resources in self._resources.values():
+                resources.digests |= {Path(file): bytes.fromhex(each) for file, each in zip(files, held, strict=True)}
             self._tell(secrets, now)
 
     def _tell(self, secrets: tuple[bytes, ...], now: float) -> None:
@@ -105,8 +107,9 @@ class TicketWatch:
 
 
 def _read(files: Files, inbox: KeyStore, passing: Passing) -> list[object]:
-    """In a process apart: why not, or where they stand."""
+    """In a process apart: why not, or where they stand, and what each file held."""
     try:
-        return ["", rereading.ticket_secrets([*map(Path, files)], inbox, passing)]
+        piece = rereading.ticket_secrets([*map(Path, files)], inbox, passing)
     except StartError as error:
-        return [str(error), None]
+        return [str(error), None, []]
+    return ["", piece, [digest(Path(file)).hex() for file in files]]

@@ -45,7 +45,7 @@ def test_nothing_changed() -> None:
     answer = {"ok": True, "generation": 2, "changes": [], "pids": [7], "milliseconds": 90, "note": note, "warnings": ["old"]}
     assert reload.success(answer) == [
         "generation 2 serves after 90 ms (pid 7)",
-        "  nothing changed in the configuration",
+        "  nothing changed in the configuration, nor in the files that it names",
         "warning: old",
         "note: workers +1 is undone",
     ]

@@ -11,13 +11,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 import psutil
 import pytest
 
 from lbproxy.config import model
 from lbproxy.master.inspection import process
-from lbproxy.master.inspection.inspectors import GAP, SILENT, InspectionProcess, Loading, complaints
+from lbproxy.master.inspection.inspectors import GAP, SILENT, Held, InspectionProcess, Loading, complaints, renewed
 from lbproxy.waf.messages import WafQuestion, heard, pack
 from tests.support.descriptors import held_open
 from tests.support.waiting import eventually
@@ -28,11 +29,11 @@ def config(*wafs: model.WafConfig) -> model.Config:
     return model.Config("a.toml", (), routes, (model.PoolConfig("app", ()),))
 
 
-def process_of_ours(pid: int = 0) -> tuple[InspectionProcess, socket.socket]:
+def process_of_ours(pid: int = 0, held: Held = MappingProxyType({})) -> tuple[InspectionProcess, socket.socket]:
     """And its end of the socket. `pid`: 0: it is this one, and must not be killed."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ours.setblocking(False)
-    return InspectionProcess(ours, pid, os.pidfd_open(pid or os.getpid())), theirs
+    return InspectionProcess(ours, pid, os.pidfd_open(pid or os.getpid()), held), theirs
 
 
 def test_nobody_asks() -> None:
@@ -57,6 +58,19 @@ def test_how_they_fare_is_told_once() -> None:
     assert made.heard() == (0, 0, 0)
     assert "ended" in made.fault(time.monotonic())
     made.close()
+
+
+def test_files_of_rules_that_hold_something_else() -> None:
+    """Or that have come or gone, by what the process before had of the same rules; of other rules nothing is known."""
+    rules, settings = ("/*.conf",), model.WafConfig("block")
+    before, after = {"/a": "1", "/b": "2", "/c": "3"}, {"/a": "1", "/b": "9", "/d": "4"}
+    old, line = process_of_ours(0, {replace(settings, rules=rules): before})
+    new, other = process_of_ours(0, {replace(settings, rules=rules, threshold=9): after, settings: after})
+    assert renewed(old, new) == {replace(settings, rules=rules, threshold=9): ["/b", "/c", "/d"], settings: []}
+    assert not any(renewed(None, new).values())
+    assert renewed(old, None) == {}
+    for each in (old, new, line, other):
+        each.close()
 
 
 def test_its_silence_counts_where_the_master_was_awake() -> None:

@@ -15,7 +15,7 @@ from lbproxy.ipc.messages import NewTicketKeys
 from lbproxy.master.resources.ticket_rotation import TicketRotation
 from lbproxy.master.watches.tickets import TicketWatch
 from lbproxy.tls import tickets
-from lbproxy.tls.keystore import KeyStore
+from lbproxy.tls.keystore import KeyStore, digest
 from tests.unit.master.files.inline import InlineWatch
 
 HOUR = 3600.0
@@ -66,7 +66,7 @@ def test_files_are_looked_at(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     pipes: Any = SimpleNamespace(tell_workers=lambda number, message: told.append(message))
     now = 10.0
     with closing(KeyStore()) as store:
-        resources: Any = SimpleNamespace(keys=store, ticket_secrets=(), config=SimpleNamespace(proxy=proxy))
+        resources: Any = SimpleNamespace(keys=store, ticket_secrets=(), config=SimpleNamespace(proxy=proxy), digests={})
         judge = TicketWatch(lambda: (1, resources), {1: resources}, rotation, pipes, lambda store, piece, now: None)
         watch = InlineWatch(lambda: resources, judge, lambda: now, lambda: 1e12)
         for content in (b"a" * 80, b"b" * 79, None, b"b" * 80):
@@ -75,6 +75,7 @@ def test_files_are_looked_at(tmp_path: Path, capsys: pytest.CaptureFixture[str])
             watch.look()
             now += 10
         assert resources.ticket_secrets == (b"b" * 80,)
+        assert resources.digests == {file: digest(file)}  # the next reload tells nothing of it
         [one] = told
         assert tickets.unpacked(store.text(one.at, one.size)) == (b"b" * 80,)
     captured = capsys.readouterr()

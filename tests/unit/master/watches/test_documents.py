@@ -16,7 +16,7 @@ from lbproxy.master.files.looks import LOOK_EVERY
 from lbproxy.master.resources.documents import take_all
 from lbproxy.master.resources.generation import GenerationResources
 from lbproxy.master.watches.documents import DocumentWatch
-from lbproxy.tls.keystore import KeyStore
+from lbproxy.tls.keystore import KeyStore, digest
 from tests.unit.config.test_passwords import ARGON2, BCRYPT
 from tests.unit.master.files.inline import InlineWatch
 from tests.unit.master.resources.test_documents import config
@@ -29,7 +29,10 @@ class World:
         self.file = folder / "users"
         self.write(f"alice:{BCRYPT}\n", 1000)
         made = config(folder)
-        self.resources = cast(GenerationResources, SimpleNamespace(config=made, keys=store, documents=take_all(made, store)))
+        taken = take_all(made, store)
+        self.resources = cast(
+            GenerationResources, SimpleNamespace(config=made, keys=store, documents=taken, digests={**store.digests})
+        )
         self.told: list[Message] = []
         self.forgotten: list[object] = []
         self.wall = 5000.0
@@ -54,8 +57,9 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 
 def test_a_change_goes_live(world: World) -> None:
-    """Once; the old one is wiped when everybody has read the new one."""
+    """Once; the old one is wiped when everybody has read the new one. The next reload tells nothing of it."""
     old = world.resources.documents
+    assert world.resources.digests == {world.file: digest(world.file)}
     world.look()
     assert world.told == []
     world.write(f"bob:{ARGON2}\n", 2000)
@@ -67,6 +71,7 @@ def test_a_change_goes_live(world: World) -> None:
     assert world.resources.keys.text(told.at, told.size) == f"bob:{ARGON2}\n".encode()
     assert world.resources.documents == ((told.at, told.size),)
     assert world.forgotten == [*old]
+    assert world.resources.digests == {world.file: digest(world.file)}
 
 
 def test_what_was_just_written_is_left_to_settle(world: World) -> None:
