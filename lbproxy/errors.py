@@ -221,6 +221,10 @@ class FrameError(LbproxyError):
 # ---------------------------------------------------------------- what the machine lacks
 
 _MEMORY = "more memory is needed: ulimit -v, MemoryMax= in systemd, the container's limit"
+_THREADS = (
+    "more processes and threads, or memory for their stacks, are needed: ulimit -u and -v, TasksMax= and MemoryMax= in "
+    "systemd, the container's limits"
+)
 _PROCESSES = "more processes and threads are needed: ulimit -u, TasksMax= in systemd, the container's pids limit"
 _WAYS_OUT = {
     errno.EMFILE: "more open files are needed: ulimit -n, LimitNOFILE= in systemd",
@@ -231,10 +235,20 @@ _WAYS_OUT = {
 }
 
 
+_NO_MEMORY = ("failed to map segment", "annot allocate memory", "error return without exception set", "can't allocate lock")
+"""What CPython says, besides MemoryError, when memory is wanted: a library finds no place, a lock is not made, or there is none
+even for the MemoryError."""
+
+
 def shortage(error: BaseException) -> str:
     """The way out where the machine, or a limit on us, lacks something: where that was noticed tells nobody anything. "" else."""
     if isinstance(error, OSError):
         return _WAYS_OUT.get(error.errno or 0, "")
     if isinstance(error, MemoryError):
         return _MEMORY
-    return _PROCESSES if isinstance(error, RuntimeError) and "new thread" in str(error) else ""
+    if not isinstance(error, (SystemError, ImportError, RuntimeError)):
+        return ""
+    told = str(error)
+    if any(words in told for words in _NO_MEMORY):
+        return _MEMORY
+    return _THREADS if "new thread" in told else ""

@@ -40,22 +40,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         say(f"cannot go on: {what}{error.strerror or error}" + (f" ({way})" if way else ""))
         return 1
     except (MemoryError, SystemError, ImportError, RuntimeError) as error:
-        if not no_memory(error):
-            raise
-        say(f"cannot go on: no memory ({shortage(MemoryError())})")
+        way = shortage(error)
+        if not way:
+            raise  # a fault of ours
+        say(f"cannot go on: {str(error) or 'no memory'} ({way})")
         return 1
-
-
-_WANTING = (
-    "failed to map segment", "annot allocate memory", "error return without exception set", "can't allocate lock",
-    "can't start new thread",
-)  # fmt: skip
-
-
-def no_memory(error: Exception) -> bool:
-    """Whether memory was wanted, in one of the ways in which CPython says so: a library finds no place, a lock is not made, or
-    there is none even for the MemoryError."""
-    return isinstance(error, MemoryError) or any(words in str(error) for words in _WANTING)
 
 
 class _Version(argparse.Action):

@@ -42,7 +42,21 @@ def test_a_line_knows_its_file() -> None:
 def test_what_the_machine_lacks_has_a_way_out() -> None:
     """Limits on files, memory, processes and threads; nothing else is taken for one."""
     lacks = [OSError(number, "") for number in (errno.EMFILE, errno.ENFILE, errno.EFBIG, errno.ENOMEM, errno.EAGAIN)]
-    for error in (*lacks, MemoryError(), RuntimeError("can't start new thread")):
+    for error in lacks:
         assert errors.shortage(error)
-    for other in (OSError(errno.ENOENT, ""), OSError("?"), RuntimeError("?"), ValueError(), KeyboardInterrupt()):
+    ours = (OSError("?"), RuntimeError("?"), SystemError("bad argument"), ImportError("No module named 'x'"), KeyboardInterrupt())
+    for other in (OSError(errno.ENOENT, ""), *ours, ValueError("can't start new thread")):
         assert errors.shortage(other) == ""
+
+
+@pytest.mark.parametrize(("error", "wanted"), [
+    (MemoryError(), "more memory"),
+    (SystemError("<built-in function x> returned NULL without setting: error return without exception set"), "more memory"),
+    (ImportError("_ssl.so: failed to map segment from shared object"), "more memory"),
+    (ImportError("libc.so: cannot allocate memory in static TLS block"), "more memory"),
+    (RuntimeError("can't allocate lock"), "more memory"),
+    (RuntimeError("can't start new thread"), "more processes and threads, or memory for their stacks"),
+])  # fmt: skip
+def test_want_of_memory_has_many_names(error: Exception, wanted: str) -> None:
+    """A thread is refused for want of either: both limits are named."""
+    assert errors.shortage(error).startswith(wanted)
