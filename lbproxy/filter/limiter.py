@@ -68,6 +68,13 @@ class Limiter:
         self._keys = LimitKeys(memory.secret, name, memory.budget)
         self._memory = memory
 
+    def give_back(self, site: bytes) -> None:
+        """A token that `take` took, for what turned out not to count."""
+        if self._interval:
+            place, tag = self._keys.of(site)
+            with self._memory.lock:
+                self._memory.rates.give_back(place, tag, self._interval)
+
     def take(self, site: bytes, now: int) -> LimitTicket | OverLimit | None:
         """One more of this client (see addresses.Client.site). `now`: monotonic nanoseconds, of a clock that all processes share.
 

@@ -3,8 +3,9 @@
 Theory of operation. A bucket is one number, the *due* time at which it would be full again (the "theoretical arrival time" of GCRA,
 ITU-T I.371): every request admitted moves it on by the interval that a token takes, and a request is refused when the bucket would
 then need more than `burst` intervals. So in no stretch of t seconds more than burst + rate * t requests are admitted, in whatever
-order the workers come: a due time only ever grows. (The caller holds a lock that makes `take` one step over all processes. Should
-somebody who holds it be stopped for longer than others have the patience for, each of them may admit one more.)
+order the workers come: a due time only ever grows, but for tokens that are given back, which count as never taken. (The caller
+holds a lock that makes `take` one step over all processes. Should somebody who holds it be stopped for longer than others have the
+patience for, each of them may admit one more.)
 
 The table is set-associative: a client's key says in which set it stands, eight clients to a set. A bucket that is full again is as
 good as none, and its place is free. When all eight owe something a newcomer takes the place of the one that owes least, *and its
@@ -65,3 +66,12 @@ class RateTable:
         cells[slot] = tag
         cells[slot + WAYS] = due + interval
         return 0
+
+    def give_back(self, place: int, tag: int, interval: int) -> None:
+        """A token that was taken and is not to count. The debt of who was pushed out meanwhile is another's, and stays."""
+        cells = self._cells
+        at = place % self._sets * SPAN
+        for way in range(at, at + WAYS):
+            if cells[way] == tag:
+                cells[way + WAYS] -= interval
+                return

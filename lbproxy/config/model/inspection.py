@@ -123,8 +123,10 @@ class BasicAuthConfig:
         "how long a password that fitted need not be checked again by the process that did: a check costs a tenth of a second. A "
         'file that changes counts at once. "0": each request is checked',
     )
-    rate: Rate = key(RATE, Rate(20, 60), "checks of each client's address, over all workers; more get 429")
-    user_rate: Rate = key(RATE, Rate(60, 60), "checks of each user's password, from wherever; more get 429, but who is remembered")
+    rate: Rate = key(RATE, Rate(20, 60), "checks of each client's address that do not fit, over all workers; more get 429")
+    user_rate: Rate = key(
+        RATE, Rate(60, 60), "checks of each user's password that do not fit, from wherever; more get 429, but who is remembered"
+    )
 
 
 def _fetches(jwt: Any) -> bool:

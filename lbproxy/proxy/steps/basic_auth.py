@@ -2,8 +2,9 @@
 
 Theory of operation. Checking a password takes a tenth of a second on purpose; it is done elsewhere (`verify`), and what was found
 to fit is remembered for a while under a keyed digest of user, hash and password: a client that sends them with every request pays
-once, and a file that changes counts at once. Only what has to be checked counts against the rate: whoever is logged in is not
-locked out by somebody else who guesses. A user who is not there is checked against another's hash, and costs the same.
+once, and a file that changes counts at once. Of requests that come together and say the same one is checked. Only checks count
+against the rate, and in the end only those of what did not fit: whoever is logged in is not locked out by somebody else who
+guesses, nor by others of the same address who log in. One who is not there is checked against another's hash, and costs as much.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from lbproxy.filter.limiter import SECOND, Limiter, OverLimit
 from lbproxy.http.fields import values
 from lbproxy.http.message import RequestHead
 from lbproxy.proxy.steps.authorize import Count
+from lbproxy.proxy.steps.flights import Checks
 from lbproxy.proxy.steps.step import Course, Journey, Step
 from lbproxy.remembered import Budget
 
@@ -43,8 +45,8 @@ class BasicAuth(Step):
     """Asks clients of one route who they are, in one worker."""
 
     __slots__ = (
-        "_budget", "_by_address", "_by_user", "_challenge", "_count", "_header", "_keep", "_known", "_name", "_pass_on", "_secret",
-        "_users", "_verify",
+        "_budget", "_by_address", "_by_user", "_challenge", "_checks", "_count", "_header", "_keep", "_known", "_name", "_pass_on",
+        "_secret", "_users", "_verify",
     )  # fmt: skip
 
     def __init__(
@@ -62,6 +64,7 @@ class BasicAuth(Step):
         self._secret = secret or os.urandom(32)
         self._budget = Budget(KNOWN_KEPT)
         self._known: dict[bytes, float] = self._budget.draws({})
+        self._checks = Checks()
 
     def renew(self, content: bytes) -> None:
         """The file is another one now; whoever made it so has looked at it."""
@@ -90,24 +93,37 @@ class BasicAuth(Step):
         name, password = credentials(journey.head) or self._refuse()
         user = name.decode("utf-8", "replace")
         hashed = self._users.hashes.get(user, "")
-        clock = journey.downstream.service.clock
+        service = journey.downstream.service
+        clock = service.clock
         key = hmac.digest(self._secret, b"%d:%b:%b:%b" % (len(name), name, hashed.encode("ascii"), password), hashlib.sha256)
         if self._keep and hashed and self._known.get(key, 0.0) > clock():
             return user, "allowed_known"
-        now = int(clock() * SECOND)
+
+        def check() -> bool:
+            return self._check(journey, name, password, hashed)
+
+        if not self._checks.of(key, service, check):
+            self._refuse()
+        if self._keep:
+            self._budget.keep(self._known, key, clock() + self._keep, SIZE)
+        return user, "allowed"
+
+    def _check(self, journey: Journey, name: bytes, password: bytes, hashed: str) -> bool:
+        """`hashed`: "": there is no such user."""
+        now = int(journey.downstream.service.clock() * SECOND)
         site = parse_client(journey.downstream.forwarder.client(journey.head)).site()
-        for limiter, who in ((self._by_address, site), (self._by_user, hashlib.sha256(name).digest())):
+        taken = (self._by_address, site), (self._by_user, hashlib.sha256(name).digest())
+        for limiter, who in taken:
             refused = limiter.take(who, now)
             if isinstance(refused, OverLimit):
                 wait = max(1, -(-refused.wait // SECOND))
                 raise Filtered(429, "auth_rate", lines=b"\r\nRetry-After: %d" % wait)
         against = hashed or self._users.stand_in
-        fits = bool(against) and self._verify(password, against)
-        if not fits or not hashed:
-            self._refuse()
-        if self._keep:
-            self._budget.keep(self._known, key, clock() + self._keep, SIZE)
-        return user, "allowed"
+        fits = bool(against) and self._verify(password, against) and bool(hashed)
+        if fits:
+            for limiter, who in taken:
+                limiter.give_back(who)
+        return fits
 
     def _refuse(self) -> tuple[bytes, bytes]:
         raise Filtered(401, "auth_required", lines=self._challenge)

@@ -16,8 +16,8 @@ from typing import NamedTuple
 from lbproxy.errors import UpstreamError
 from lbproxy.http.authorization import AuthorizationVerdict
 from lbproxy.proxy.service import Service
+from lbproxy.proxy.steps.flights import Flight
 from lbproxy.remembered import Budget
-from lbproxy.streams import Strand
 
 VERDICTS_KEPT = 1024 * 1024
 """Bytes of one route's, in one worker; then all are forgotten."""
@@ -28,32 +28,15 @@ class KeptVerdict(NamedTuple):
     until: float
 
 
-class _Flight:
-    """One that is asked about, and who waits for it."""
+class _Flight(Flight):
+    """One that is asked about."""
 
-    __slots__ = ("error", "over", "verdict", "waiting")
+    __slots__ = ("error", "verdict")
 
     def __init__(self) -> None:
+        super().__init__()
         self.verdict: AuthorizationVerdict | None = None
         self.error: UpstreamError | None = None
-        self.over = False
-        self.waiting: list[_ParkedRequest] = []
-
-
-class _ParkedRequest:
-    """A request whose greenlet is parked."""
-
-    __slots__ = ("parked", "strand")
-
-    def __init__(self, strand: Strand) -> None:
-        self.strand = strand
-        self.parked = True
-
-    def go_on(self) -> None:
-        """From the event loop: unless something else (a client that left) woke it first."""
-        if self.parked:
-            self.parked = False
-            self.strand.switch()
 
 
 class Verdicts:
@@ -84,7 +67,7 @@ class Verdicts:
             flight = self._flights.get(key)
             if flight is None:
                 return self._asked(key, service, ask), False
-            self._wait(flight, service)
+            flight.wait(service)
             if flight.error is not None:
                 raise UpstreamError(flight.error.status, flight.error.reason)
             if flight.verdict is not None:
@@ -99,19 +82,7 @@ class Verdicts:
             raise
         finally:
             del self._flights[key]
-            flight.over = True
-            for each in flight.waiting:
-                service.strands.later(each.go_on)
+            flight.land(service)
         if not verdict.cookies:
             self._budget.keep(self._known, key, KeptVerdict(verdict, service.clock() + self._keep), verdict.size)
         return verdict
-
-    def _wait(self, flight: _Flight, service: Service) -> None:
-        waiting = _ParkedRequest(service.strands.current())
-        flight.waiting.append(waiting)
-        try:
-            while not flight.over:
-                waiting.parked = True
-                service.strands.park()
-        finally:
-            waiting.parked = False

@@ -57,6 +57,22 @@ def test_the_burst_is_as_much_as_comes_in_a_period() -> None:
     assert [limiter.take(HOME, 0) for _ in range(6)] == [None] * 5 + [OverLimit(12 * SECOND)]
 
 
+def test_a_token_is_given_back() -> None:
+    """For one that turned out not to count; never more than were taken, and by any worker."""
+    first, second = memories(2)
+    limit = ClientLimitConfig(Rate(2, 1))
+    one, other = Limiter("a", limit, first), Limiter("a", limit, second)
+    for _ in range(10):
+        assert one.take(HOME, 0) is None
+        other.give_back(HOME)
+    assert [one.take(HOME, 0) for _ in range(3)] == [None, None, OverLimit(SECOND // 2)]
+    for _ in range(10):
+        one.give_back(HOME)
+        one.give_back(AWAY)
+    assert [one.take(HOME, 100 * SECOND) for _ in range(3)] == [None, None, OverLimit(SECOND // 2)]
+    Limiter("b", ClientLimitConfig(concurrency=1), first).give_back(HOME)
+
+
 def test_concurrency_is_given_back() -> None:
     first, second = memories(2)
     limit = ClientLimitConfig(concurrency=2)

@@ -133,11 +133,11 @@ def test_a_file_that_changes_counts_at_once() -> None:
 
 
 def test_guessing_is_limited_and_locks_nobody_out_who_is_in() -> None:
-    """By address, and by user from wherever; only what has to be checked counts."""
+    """By address, and by user from wherever; only what does not fit counts."""
     world = asked_for(Checks(), rate=model.Rate(3, 60), user_rate=model.Rate(5, 60))
     client = world.connect()
     assert "GET" in through(world, client, said("alice", "bcrypt"))
-    for _ in range(2):
+    for _ in range(3):
         assert through(world, client, said("alice", "wrong")).startswith("HTTP/1.1 401")
     got = through(world, client, said("alice", "wrong"))
     assert got.startswith("HTTP/1.1 429")
@@ -151,6 +151,76 @@ def test_guessing_is_limited_and_locks_nobody_out_who_is_in() -> None:
     assert statuses == ["401", "401", "429", "429", "429"], "by user"
     assert world.inspected.count("basic_auth limited") == 4
     world.at_rest()
+
+
+def test_whoever_has_the_password_is_not_limited() -> None:
+    """An office behind one address, and browsers whose connections end at several workers, are checked often: what fits is given
+    back. Guesses beside that count as ever, and so they do where every request is checked."""
+    world = asked_for(Checks(), rate=model.Rate(3, 60), user_rate=model.Rate(5, 60), remember=0.0)
+    client = world.connect()
+    for _ in range(10):
+        assert "GET" in through(world, client, said("alice", "bcrypt"))
+    assert [through(world, client, said("alice", f"{number}"))[9:12] for number in range(4)] == ["401", "401", "401", "429"]
+    assert through(world, client, said("alice", "bcrypt")).startswith("HTTP/1.1 429")
+
+
+class SlowChecks(Checks):
+    """They are over when the test says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world: World
+        self.under_way: list[Any] = []
+
+    def __call__(self, password: bytes, hashed: str) -> bool:
+        self.under_way.append(self.world.current())
+        self.world.park()
+        return super().__call__(password, hashed)
+
+    def end(self) -> None:
+        self.under_way.pop(0).switch()
+        self.world.settle()
+
+
+def slowly(**settings: Any) -> tuple[World, SlowChecks]:
+    checks = SlowChecks()
+    checks.world = asked_for(checks, **settings)
+    return checks.world, checks
+
+
+@pytest.mark.parametrize("password", ["bcrypt", "wrong"])
+@pytest.mark.parametrize("remember", [60.0, 0.0])
+def test_requests_that_come_together_are_checked_once(password: str, remember: float) -> None:
+    """A browser that loads a page says the same in thirty of them; whoever sends other passwords meanwhile is checked."""
+    world, checks = slowly(rate=model.Rate(2, 60), remember=remember)
+    clients = [world.connect() for _ in range(5)]
+    for client in clients:
+        client.feed(get("/", said("alice", password)))
+    other = world.connect(peer="192.0.2.77")
+    other.feed(get("/", said("alice", "another")))
+    assert len(checks.under_way) == 2
+    checks.end()
+    statuses = [client.take()[9:12] if client.sent else b"" for client in clients]
+    assert statuses == [b"" if password == "bcrypt" else b"401"] * 5  # on its way to the backend
+    assert len(world.dials) == (5 if password == "bcrypt" else 0)
+    checks.end()
+    assert other.take().startswith(b"HTTP/1.1 401")
+    assert len(checks.asked) == 2
+
+
+def test_whoever_is_checked_and_leaves_leaves_it_to_another() -> None:
+    """Who asks for himself, then; and so on, as long as there are some."""
+    world, checks = slowly()
+    clients = [world.connect() for _ in range(3)]
+    for client in clients:
+        client.feed(get("/", said("alice", "bcrypt")))
+    clients[0].feed(EOF)
+    world.settle()
+    assert len(checks.under_way) == 2, "another one is checked"
+    checks.under_way.pop(0)
+    checks.end()
+    assert len(checks.asked) == 1
+    assert len(world.dials) == 2
 
 
 def test_an_empty_file_lets_nobody_in() -> None:
