@@ -7,6 +7,7 @@
     store      what ten thousand certificates cost: a start, a handshake, memory
     herd       what a herd on a cold key costs the backend, and those who wait
     attacks    what one client that floods costs the others, message by message
+    taps       what requests wait beside a tap whose readers are awake, asleep, dead or not there
     simulate   how long requests wait under each balancing policy, in simulated time
 
 Exit 0 whatever the figures, 1 with the reason when the harness cannot measure.
@@ -29,6 +30,7 @@ from bench.reload import command as reload
 from bench.simulate import command as simulate
 from bench.slow import command as slow
 from bench.store import command as store
+from bench.taps import command as taps
 
 VERBS = {
     "micro": micro.main,
@@ -39,6 +41,7 @@ VERBS = {
     "store": store.main,
     "herd": herd.main,
     "attacks": attacks.main,
+    "taps": taps.main,
     "simulate": simulate.main,
 }
 """By the first argument; what is a case as well (`reload`) is a verb only if options or nothing follow it."""

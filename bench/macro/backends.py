@@ -68,6 +68,7 @@ http=$server_protocol
 ";
         }}
         location /step/ {{ return 200 "ok\n"; }}
+        location /step/large/ {{ rewrite ^ /100k break; }}
         location = /auth {{ if ($http_cookie = "{denied}") {{ return 401; }} return 204; }}
         location {stored}/ {{ alias {folder}/files/; add_header Cache-Control "public, max-age=86400"; }}
         location = {stored}/nth {{

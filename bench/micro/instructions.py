@@ -33,6 +33,7 @@ from bench.macro.process import Program, free_port
 from bench.macro.site import Recipe
 from bench.micro import unhurried
 from bench.micro.plays import OVER_HTTP2, PLAYS, STORING, Play
+from bench.taps import states
 from lbproxy import compiled
 
 CONNECTIONS = 16
@@ -61,8 +62,13 @@ CASES: dict[str, Callable[[int], bytes]] = {
     "browser": lambda _: b"GET /tiny HTTP/1.1\r\nHost: bench.test\r\n" + _BROWSER + b"\r\n",
     "other-path": lambda nth: b"GET /tiny?%d HTTP/1.1\r\nHost: bench.test\r\n" % nth + _BROWSER + b"\r\n",
     "other-fields": lambda nth: b"GET /tiny HTTP/1.1\r\nHost: bench.test\r\nX-Request-Id: %d\r\n" % nth + _BROWSER + b"\r\n",
+    "tap-none": lambda _: b"GET /step/none HTTP/1.1\r\nHost: bench.test\r\n" + _BROWSER + b"\r\n",
+    "tap": lambda _: b"GET /step/unopened HTTP/1.1\r\nHost: bench.test\r\n" + _BROWSER + b"\r\n",
 }
-"""What the nth request is. The last two defeat what is remembered from a client's request to its next."""
+"""What the nth request is. *other-path* and *other-fields* defeat what is remembered from a client's request to its next."""
+TAPPED = ("tap-none", "tap")
+"""Those of a proxy with a tap, of which the second is told to it."""
+DEFAULT = tuple(name for name in CASES if name not in TAPPED)
 
 
 class Worker(NamedTuple):
@@ -81,9 +87,11 @@ class Worker(NamedTuple):
 
 
 @contextmanager
-def started(folder: Path, subject: str = peers.SUBJECT, *, http2: bool = False, cache: bool = False) -> Iterator[Worker]:
+def started(
+    folder: Path, subject: str = peers.SUBJECT, *, http2: bool = False, cache: bool = False, tapped: bool = False
+) -> Iterator[Worker]:
     """The proxy of the macro benchmarks, with one worker, under callgrind; `subject`: lbproxy, or lbproxy@REVISION; `http2`: that
-    is what its backends speak; `cache`: it has one."""
+    is what its backends speak; `cache`: it has one; `tapped`: it has a tap that nobody reads."""
     folder.mkdir(exist_ok=True)
     for name in ("backends", "proxy"):
         (folder / name).mkdir()
@@ -95,6 +103,9 @@ def started(folder: Path, subject: str = peers.SUBJECT, *, http2: bool = False, 
             backend_http2=http2, cache=cache,
         )  # fmt: skip
         recipe = _unhurried(peers.maker(subject, folder)(site))
+        if tapped:
+            file, routes = Path(recipe.command[-1]), dict.fromkeys(("none", "unopened"), 0)
+            file.write_text(states.config(file.read_text(), site.folder, routes, free_port()))
         if os.geteuid() == 0:  # the worker writes where callgrind says and talks to vgdb: it has to stay who it is
             config = Path(recipe.command[-1])
             config.write_text(config.read_text().replace("[proxy]", '[proxy]\nuser = "root"'))
@@ -240,7 +251,8 @@ def by_function(table: str, most: int) -> list[tuple[int, str]]:
 def main(argv: list[str]) -> int:
     """The table; 1 and the reason when it cannot be made."""
     parser = argparse.ArgumentParser(prog="bench.micro.instructions", description="Instructions a request, in user space.")
-    parser.add_argument("cases", nargs="*", metavar="case", help=f"default: {', '.join(CASES)}; also: {', '.join(PLAYS)}")
+    others = ", ".join((*TAPPED, *PLAYS))
+    parser.add_argument("cases", nargs="*", metavar="case", help=f"default: {', '.join(DEFAULT)}; also: {others}")
     parser.add_argument("--rounds", type=int, default=40, help=f"default 40, of {CONNECTIONS} requests each")
     parser.add_argument("--against", metavar="REVISION", help="count that one first, and tell the difference")
     parser.add_argument("--libraries", action="store_true", help="also tell in which library they are")
@@ -249,7 +261,7 @@ def main(argv: list[str]) -> int:
     if unknown := set(chosen.cases) - {*CASES, *PLAYS}:
         parser.error(f"unknown case {', '.join(unknown)}; there are {', '.join((*CASES, *PLAYS))}")
     print(f"lbproxy is {compiled.describe()}")
-    names = chosen.cases or list(CASES)
+    names = chosen.cases or list(DEFAULT)
     with tempfile.TemporaryDirectory() as folder:
         for setup in dict.fromkeys(map(_setup, names)):
             alike = [name for name in names if _setup(name) == setup]
@@ -257,19 +269,19 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def _setup(name: str) -> tuple[bool, bool]:
-    """Of the proxy and its backends: whether these speak HTTP/2, and whether it has a cache."""
-    return name in OVER_HTTP2, name in STORING
+def _setup(name: str) -> tuple[bool, bool, bool]:
+    """Of the proxy and its backends: whether these speak HTTP/2, and whether it has a cache, and a tap."""
+    return name in OVER_HTTP2, name in STORING, name in TAPPED
 
 
-def _count(names: list[str], chosen: argparse.Namespace, folder: Path, http2: bool, cache: bool) -> None:
+def _count(names: list[str], chosen: argparse.Namespace, folder: Path, http2: bool, cache: bool, tapped: bool) -> None:
     """Lines of the table, of cases whose setups are the same; the revision to compare with first."""
     folder.mkdir()
     before: dict[str, float] = {}
     if chosen.against:
-        with started(folder / "before", f"{peers.SUBJECT}@{chosen.against}", http2=http2, cache=cache) as worker:
+        with started(folder / "before", f"{peers.SUBJECT}@{chosen.against}", http2=http2, cache=cache, tapped=tapped) as worker:
             before = {name: per_request(name, measure(worker, name, chosen.rounds), chosen.rounds) for name in names}
-    with started(folder / "now", http2=http2, cache=cache) as worker:
+    with started(folder / "now", http2=http2, cache=cache, tapped=tapped) as worker:
         for name in names:
             made = measure(worker, name, chosen.rounds)
             print(line(name, per_request(name, made, chosen.rounds), before.get(name)), flush=True)

@@ -53,19 +53,20 @@ class TapOutputs:
         for sink in self.terms.sinks:
             if not reading[sink]:
                 self._count(sink, "unread")
-        size = len(tapped.request) + len(tapped.answer)
+        mtu = MTU if self.interface is None else min(MTU, self.interface.mtu)
+        size = self._made.size(tapped, mtu)
         awake = []
         for stream in self.streams():
-            if stream.fits(size):
+            fits = stream.fits(size)
+            self._count(self._sink_of(stream), "passed" if fits else "dropped")
+            if fits:
                 awake.append(stream)
-            else:  # whoever sleeps costs no packets
-                self._count(self._sink_of(stream), "dropped")
-        if not awake and self.interface is None:
+        if not awake and self.interface is None:  # whoever sleeps costs no packets
             return
-        packets = self._made.packets(tapped, MTU if self.interface is None else min(MTU, self.interface.mtu))
+        packets = self._made.packets(tapped, mtu)
         data = records(packets, tapped.ended) if awake else b""
         for stream in awake:
-            self._count(self._sink_of(stream), "passed" if stream.take(data) else "dropped")
+            stream.take(data)
         if self.interface is not None and not self.interface.take(frames(packets)):
             self._count(INTERFACE, "dropped")
 

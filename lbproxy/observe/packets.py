@@ -25,6 +25,12 @@ _WORDS = 0xFFFF
 _NUMBERS = 1 << 32
 ACKNOWLEDGED = 8
 """Segments behind which the other side acknowledges."""
+AROUND = 6
+"""Packets of a conversation in which nothing is said: three to begin with, three at the end."""
+OFFER = 4
+"""Bytes of the option that tells the MSS, in the first of each side."""
+RECORD = 16
+"""Bytes in front of a packet in a file."""
 NOBODY = "0.0.0.0"
 """Whose address nobody knows, or who came over a Unix socket."""
 FIRST_PORT, PORTS = 1024, 64512
@@ -115,6 +121,15 @@ class Conversations:
         """`random`: so many bytes that nobody can guess."""
         self._random = random
         self._port = int.from_bytes(random(2), "big")
+
+    def size(self, tapped: Tapped, mtu: int = MTU) -> int:
+        """Bytes of its records, told before there are any."""
+        version = 6 if ":" in _known(tapped.client) or ":" in _known(tapped.server) else 4
+        mss, packets = mtu - HEADS[version], AROUND
+        for data in (tapped.request, tapped.answer):
+            segments = -(-len(data) // mss)
+            packets += segments + -(-segments // ACKNOWLEDGED)
+        return packets * (RECORD + HEADS[version]) + 2 * OFFER + len(tapped.request) + len(tapped.answer)
 
     def packets(self, tapped: Tapped, mtu: int = MTU) -> list[bytes]:
         """See conversation."""

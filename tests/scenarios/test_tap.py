@@ -127,6 +127,7 @@ def test_as_it_happens(stage: Stage) -> None:
         with reading((["cat", str(pipe)], files[0]), (over_tcp, files[1]), (over_tcp, files[2]), (listens, files[3])):
             eventually(lambda: [each["readers"] for each in outputs(proxy).values()] == [1, 2, 1], "all read")
             eventually(lambda: files[3].stat().st_size, "tcpdump listens")
+            assert os.sched_getscheduler(tap_process(proxy)) == os.SCHED_BATCH, "requests come first"
             for number in range(6):
                 asked(proxy, stage, newer=number % 2 == 1)
             for file in files:

@@ -37,6 +37,8 @@ LAST_WORDS = 2.0
 """Seconds in which readers may take what is left when the last worker has gone."""
 FULL_LOOK = 0.005
 """Seconds until an interface that took no more is tried again: not all of them say when they do."""
+LESS = 5
+"""Of nice(2): where workers want the core that it has, theirs is three quarters of it (sched(7))."""
 _GONE = select.EPOLLERR | select.EPOLLHUP
 
 
@@ -47,6 +49,7 @@ def main(descriptor: int) -> NoReturn:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # who is told so is the master; the end comes with the workers'
         signal.signal(number, signal.SIG_IGN)
     told = json.loads(sock.recv(LARGEST))
+    stand_back()
     kernel.no_core_files()
     give_up(None if told["account"] is None else Account(*told["account"]))
     if told["walls"]:
@@ -54,6 +57,12 @@ def main(descriptor: int) -> NoReturn:
         kernel.no_more_processes()
     TapProcess(sock).serve()
     os._exit(0)
+
+
+def stand_back() -> None:
+    """Behind who serves requests: with less of a core that both want, and none the moment a message comes, while they have it."""
+    os.nice(LESS)
+    os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 class TapProcess:

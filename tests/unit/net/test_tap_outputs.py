@@ -86,6 +86,29 @@ def test_who_sleeps_loses_whole_conversations() -> None:
         os.close(reading)
 
 
+def test_who_sleeps_costs_no_packets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """None are made for a reader that has room for what was said, and none for the packets around it."""
+    made: list[Tapped] = []
+    tap = TapOutputs(TERMS._replace(room=len(PCAP_HEAD) + 4500))
+    reading, writing = os.pipe2(os.O_NONBLOCK)
+    tap.admit(writing, "::1")
+    packets_of = tap._made.packets
+
+    def counted(tapped: Tapped, mtu: int) -> list[bytes]:
+        made.append(tapped)
+        return packets_of(tapped, mtu)
+
+    monkeypatch.setattr(tap._made, "packets", counted)
+    tap.tell(ONE)
+    assert made == []
+    assert tap.work()[LISTEN] == TapOutputWork(dropped=1, readers=1)
+    tap.tell(ONE._replace(answer=b"a" * 3000))
+    assert len(made) == 1
+    assert tap.work()[LISTEN] == TapOutputWork(1, dropped=1, readers=1)
+    tap.close()
+    os.close(reading)
+
+
 @pytest.mark.parametrize("address", ["192.0.2.1", "nonsense", "fe80::1%eth0"])
 def test_who_may_read(address: str) -> None:
     """Those of the networks, so many at once."""

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Sequence
 
-from lbproxy.net.tap_thread import AT_ONCE, TapThread
+from lbproxy.net.tap_thread import AT_ONCE, MUCH, TapThread
 from tests.support.waiting import eventually
 
 
@@ -47,3 +47,22 @@ def test_some_at_a_time() -> None:
     thread.settle(time.monotonic() + 120)
     assert [number for some in done for number in some] == [*range(100)]
     assert max(map(len, done)) <= AT_ONCE
+
+
+def test_little_at_a_time() -> None:
+    """Of large ones fewer, since what they take is told by their bytes; one that is larger than that goes alone."""
+    going = threading.Event()
+    done: list[list[int]] = []
+
+    def do(some: Sequence[int]) -> None:
+        assert going.wait(120)
+        done.append([*some])
+
+    thread = TapThread(do, 100 * MUCH)
+    sizes = [1, MUCH // 2, MUCH // 2, MUCH // 2, 3 * MUCH, 1, 1]
+    for number, size in enumerate(sizes):
+        assert thread.take(size, number)
+    going.set()
+    thread.settle(time.monotonic() + 120)
+    assert [number for some in done for number in some] == [*range(len(sizes))]
+    assert all(len(some) == 1 or sum(sizes[number] for number in some) <= MUCH for some in done)

@@ -95,6 +95,17 @@ def test_clients_without_an_address(client: str) -> None:
     assert b"".join(taken_apart(packet)[4] for packet in packets) == REQUEST + ANSWER
 
 
+addresses = st.sampled_from((*ADDRESSES[4], *ADDRESSES[6], "unknown", "fe80::1%eth0"))
+tapped = st.builds(Tapped, addresses, addresses, st.integers(1, 65535), bodies, bodies, st.just(5.0))
+
+
+@given(tapped, st.sampled_from([1280, 1281, 1500]))
+def test_how_large_it_will_be(one: Tapped, mtu: int) -> None:
+    """Known before there is any packet, to the byte."""
+    made = Conversations(os.urandom)
+    assert made.size(one, mtu) == len(records(made.packets(one, mtu), one.ended))
+
+
 def test_frames() -> None:
     """With heads of Ethernet, from and to nobody's addresses."""
     for version, kind in ((4, b"\x08\x00"), (6, b"\x86\xdd")):
