@@ -57,9 +57,9 @@ observe.outlet, observe.standard, observe.process, observe.snapshot, ipc.pipe, i
 cache.lock, sandbox, waf; 1 (pure: no socket, clock, randomness, logging) http, balance, health, filter, prelude, audit, cache,
 names, config, acme.schedule, acme.order_states, acme.record, ipc.messages, ipc.codec, ipc.strict_json, waf.messages,
 waf.rules_text, waf.arguments, waf.overridden, waf.phases, observe.access, observe.metrics, observe.cache_names,
-observe.cache_totals, observe.waf_totals, observe.mirror_totals, observe.packets, observe.tap_facts, observe.tapped; 0 errors,
-streams, remembered, compiled, and of config what keys are declared with: atoms, certificate_patterns, header_values, key, kinds,
-model, route_values, units, values, vocabulary; below them globs, regex, coders and cells.
+observe.cache_totals, observe.waf_totals, observe.mirror_totals, observe.packets, observe.pcap, observe.tap_facts, observe.tapped;
+0 errors, streams, remembered, compiled, and of config what keys are declared with: atoms, certificate_patterns, header_values,
+key, kinds, model, route_values, units, values, vocabulary; below them globs, regex, coders and cells.
 Folders on one floor do not know each other.
 
 The modules that a request runs through are compiled where that can be done (compiled.py), from the same files.

@@ -75,6 +75,7 @@ FLOORS: dict[str, int] = {
     "lbproxy.observe.waf_totals": 1,
     "lbproxy.observe.mirror_totals": 1,
     "lbproxy.observe.packets": 1,
+    "lbproxy.observe.pcap": 1,
     "lbproxy.observe.tap_facts": 1,
     "lbproxy.observe.tapped": 1,
     "lbproxy.cells": -1,

@@ -14,7 +14,8 @@ from contextlib import suppress
 
 from lbproxy.net.tap_thread import TapThread
 from lbproxy.observe.packets import Conversations, records
-from lbproxy.observe.tapped import PCAP_HEAD, Tapped
+from lbproxy.observe.pcap import PCAP_HEAD
+from lbproxy.observe.tapped import Tapped
 
 
 class CaptureFiles:

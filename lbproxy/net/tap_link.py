@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from lbproxy.net.tap_thread import TapThread
-from lbproxy.observe.tapped import LARGEST, PART, Tapped, messages, together
+from lbproxy.observe.tapped import LARGEST, PART, Tapped, messages, only_message, together
 
-SMALL = LARGEST - 2048
+SMALL = LARGEST - 2560
 """Bytes of a conversation that is one message for sure."""
 MOMENT = 0.02
 """Seconds for which small ones are collected."""
@@ -31,6 +31,8 @@ class _Said(NamedTuple):
 class TapLink:
     """From now on the socket, which does not block, is its own."""
 
+    __slots__ = ("_alarm", "_collected", "_due", "_lost", "_size", "_socket", "_thread")
+
     def __init__(self, sock: socket.socket, room: int, lost: Callable[[], None], alarm: Alarm) -> None:
         """`room`: bytes of what waits; `lost`: told of each conversation that nobody will ever get, from any thread."""
         self._socket = sock
@@ -45,10 +47,11 @@ class TapLink:
 
     def take(self, name: str, tapped: Tapped) -> bool:
         """For the tap with that name. False: too much waits, and it is dropped."""
-        if tapped.size > SMALL or not self._thread.idle:  # behind what waits comes what came later
+        size = len(tapped.request) + len(tapped.answer)
+        if size > SMALL or not self._thread.idle:  # behind what waits comes what came later
             self.flush()
             return self._thread.take(tapped.size, _Said(messages(name, tapped), 1))
-        [message] = messages(name, tapped)
+        message = only_message(name, tapped)
         if self._size + PART + len(message) > LARGEST:
             self.flush()
         if self._due is None:

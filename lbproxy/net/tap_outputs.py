@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from ipaddress import ip_address
 from typing import NamedTuple
@@ -41,7 +42,8 @@ class TapOutputs:
         self.readers: dict[int, TapStream] = {}
         """By descriptor."""
         self._made = Conversations(os.urandom)
-        self._work: dict[str, TapOutputWork] = {}
+        self._done: Counter[tuple[str, str]] = Counter()
+        """By output, and by what became of it there."""
 
     def streams(self) -> Iterable[TapStream]:
         """All that read the same."""
@@ -99,7 +101,8 @@ class TapOutputs:
         if self.interface is not None:
             self._settle(self.interface)
         now = {FIFO: self.fifo is not None, LISTEN: len(self.readers), INTERFACE: self.interface is not None}
-        return {sink: self._work.get(sink, TapOutputWork())._replace(readers=int(now[sink])) for sink in self.terms.sinks}
+        done = {sink: {what: count for (at, what), count in self._done.items() if at == sink} for sink in self.terms.sinks}
+        return {sink: TapOutputWork(**done[sink], readers=int(now[sink])) for sink in self.terms.sinks}
 
     def close(self) -> None:
         """All of them."""
@@ -123,8 +126,7 @@ class TapOutputs:
         interface.written = interface.lost = 0
 
     def _count(self, sink: str, what: str, more: int = 1) -> None:
-        work = self._work.get(sink, TapOutputWork())
-        self._work[sink] = work._replace(**{what: getattr(work, what) + more})
+        self._done[sink, what] += more
 
 
 def _among(address: str, networks: Iterable[Network]) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections import deque
 
-from lbproxy.observe.tapped import PCAP_HEAD
+from lbproxy.observe.pcap import PCAP_HEAD
 
 TURN = 1024 * 1024
 """Bytes written until others have their turn."""

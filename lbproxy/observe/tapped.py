@@ -10,24 +10,19 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 LARGEST = 64 * 1024
 """Bytes of a message."""
 MOST = 40 * 1024 * 1024
 """Of a conversation: two bodies of the largest `max_body`, and what heads there may be."""
-LEAST_MTU = 1280
-"""RFC 8200 5: less no link of IPv6 has."""
-LINK_RAW = 101
-"""pcap's number for packets that begin with IP."""
-PCAP_HEAD = struct.pack("<LHHlLLL", 0xA1B2C3D4, 2, 4, 0, 0, 65535, LINK_RAW)
-"""With it begins each file or stream of packets that are made of them (draft-ietf-opsawg-pcap)."""
 _FIRST, _LAST, _SEVERAL = 1, 2, 4
 _PART = struct.Struct("!L")
 PART = _PART.size
 """Bytes that a message takes more among several."""
-_HEAD = struct.Struct("!BBBHdLL")
-"""Sizes of tap's name, client and server; port, time, sizes of request and answer."""
+_HEAD = struct.Struct("!BBBBHdLL")
+"""Flags; sizes of tap's name, client and server; port, time, sizes of request and answer."""
 _ROOM = LARGEST - 1
 
 
@@ -48,16 +43,29 @@ class Tapped(NamedTuple):
         return len(self.request) + len(self.answer) + 512
 
 
+@lru_cache(maxsize=256)
+def _words(name: str, client: str, server: str) -> tuple[int, int, int, bytes]:
+    """Their sizes, and all of them."""
+    words = [word.encode("ascii", "replace")[:255] for word in (name, client, server)]
+    return len(words[0]), len(words[1]), len(words[2]), b"".join(words)
+
+
+def only_message(name: str, tapped: Tapped) -> bytes:
+    """All of a conversation, for the tap with that name; for one that fits."""
+    request, answer = tapped.request, tapped.answer
+    of_name, of_client, of_server, words = _words(name, tapped.client, tapped.server)
+    head = _HEAD.pack(_FIRST | _LAST, of_name, of_client, of_server, tapped.port, tapped.ended, len(request), len(answer))
+    return b"".join((head, words, request, answer))
+
+
 def messages(name: str, tapped: Tapped) -> Iterator[bytes]:
     """Of one conversation, for the tap with that name."""
-    words = [word.encode("ascii", "replace")[:255] for word in (name, tapped.client, tapped.server)]
-    head = _HEAD.pack(*map(len, words), tapped.port, tapped.ended, len(tapped.request), len(tapped.answer))
-    data = b"".join((head, *words, tapped.request, tapped.answer))
-    if len(data) <= _ROOM:
-        yield b"\x03" + data
+    data = only_message(name, tapped)
+    if len(data) <= LARGEST:
+        yield data
         return
-    for at in range(0, len(data), _ROOM):
-        flags = (0 if at else _FIRST) | (_LAST if at + _ROOM >= len(data) else 0)
+    for at in range(1, len(data), _ROOM):
+        flags = (_FIRST if at == 1 else 0) | (_LAST if at + _ROOM >= len(data) else 0)
         yield bytes((flags,)) + data[at : at + _ROOM]
 
 
@@ -82,6 +90,8 @@ def apart(message: bytes) -> Iterable[bytes]:
 class Gathering:
     """What one worker says, put together."""
 
+    __slots__ = ("_parts", "_size", "torn")
+
     def __init__(self) -> None:
         self._parts: list[bytes] = []
         self._size = 0
@@ -97,8 +107,10 @@ class Gathering:
         elif not self._parts:
             self.torn += bool(flags & _LAST)
             return None
-        self._parts.append(message[1:])
-        self._size += len(message) - 1
+        if flags & _LAST and not self._parts:
+            return _read(message)
+        self._parts.append(message[1:] if self._parts else message)
+        self._size += len(self._parts[-1])
         if self._size > MOST:
             self._parts = []
             raise ValueError("a conversation larger than any")
@@ -108,15 +120,20 @@ class Gathering:
         return _read(data)
 
 
+@lru_cache(maxsize=256)
+def _apart(words: bytes, of_name: int, of_client: int) -> tuple[str, str, str]:
+    told = words.decode("ascii")
+    return told[:of_name], told[of_name : of_name + of_client], told[of_name + of_client :]
+
+
 def _read(data: bytes) -> tuple[str, Tapped]:
     try:
-        *sizes, port, ended, request, answer = _HEAD.unpack_from(data)
+        _, of_name, of_client, of_server, port, ended, request, answer = _HEAD.unpack_from(data)
     except struct.error as error:
         raise ValueError("no head") from error
-    if len(data) != _HEAD.size + sum(sizes) + request + answer or not 0 <= ended < 2**32:
+    begin = _HEAD.size + of_name + of_client + of_server
+    end = begin + request
+    if len(data) != end + answer or not 0 <= ended < 2**32:
         raise ValueError("not as large as it says")
-    at, words = _HEAD.size, []
-    for size in sizes:
-        words.append(data[at : at + size].decode("ascii"))
-        at += size
-    return words[0], Tapped(words[1], words[2], port, data[at : at + request], data[at + request :], ended)
+    name, client, server = _apart(data[_HEAD.size : begin], of_name, of_client)
+    return name, Tapped(client, server, port, data[begin:end], data[end:], ended)

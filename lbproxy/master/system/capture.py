@@ -10,7 +10,7 @@ from pathlib import Path
 from lbproxy.config.model import Config
 from lbproxy.errors import Complaint, StartError
 from lbproxy.observe.log import get_logger
-from lbproxy.observe.tapped import PCAP_HEAD
+from lbproxy.observe.pcap import PCAP_HEAD
 
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _MODE = 0o600

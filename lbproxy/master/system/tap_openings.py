@@ -17,7 +17,7 @@ from lbproxy.config.model import Address, Config, TapConfig
 from lbproxy.errors import Complaint, StartError
 from lbproxy.master.system import capture
 from lbproxy.master.system.sockets import open_taps
-from lbproxy.observe.tapped import LEAST_MTU
+from lbproxy.observe.pcap import LEAST_MTU
 
 SIOCGIFMTU, SIOCGIFFLAGS = 0x8921, 0x8913
 IFF_UP = 1

@@ -9,17 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from lbproxy.config import model
-from lbproxy.http.findings import every_spelling
-from lbproxy.http.forwarding import cut
-from lbproxy.http.grammar import END, line_finder
-from lbproxy.http.message import NO_BODY, ResponseHead
+from lbproxy.http.grammar import END
+from lbproxy.http.message import NO_BODY, RequestHead, ResponseHead
+from lbproxy.http.shown_heads import ShownHeads
 from lbproxy.http.trailers import Trailers
 from lbproxy.proxy.pass_through import PassThrough
 from lbproxy.proxy.sink import Sink
 from lbproxy.proxy.steps.authorize import Count
 from lbproxy.proxy.steps.step import Course, Journey, Step
 
-_FRAMING = line_finder((b"content-length", b"transfer-encoding", b"trailer"))
 Take = Callable[[str, str, int, bytes, bytes], bool]
 """Gets a conversation: client's address, ours, port, request, answer. False: it is dropped."""
 
@@ -31,13 +29,14 @@ NOTES = {what: f',"inspected":"tap={what}"' for what in ("taken", "dropped")}
 class Tap(Step):
     """Tells of the requests of one route, in one worker."""
 
-    __slots__ = ("_blanked", "_count", "_due", "_inspects", "_percent", "_take", "most")
+    __slots__ = ("_bare", "_count", "_due", "_framed", "_inspects", "_percent", "_take", "most")
 
     def __init__(self, settings: model.TapConfig, take: Take, count: Count, *, inspects: bool) -> None:
         """`inspects`: other steps of the route note something, too (RouteConfig.inspects)."""
         self._inspects = inspects
         self._percent = settings.percent
-        self._blanked = every_spelling(settings.blank) if settings.blank else None
+        self._bare = ShownHeads(settings.blank, False)
+        self._framed = ShownHeads(settings.blank, True)
         self._take = take
         self._count = count
         self._due = 0
@@ -51,11 +50,11 @@ class Tap(Step):
         self._due -= 100
         return Taped(self, journey)
 
-    def tell(self, journey: Journey, request: bytes, answer: bytes) -> None:
+    def tell(self, journey: Journey, head: RequestHead, request: bytes, answer: bytes) -> None:
         """A conversation is over."""
         forwarder = journey.downstream.forwarder
         here = forwarder.here().strip("[]")
-        client, server = forwarder.client(journey.head), "127.0.0.1" if here == "localhost" else here
+        client, server = forwarder.client(head), "127.0.0.1" if here == "localhost" else here
         taken = self._take(client, server, forwarder.port, request, answer)
         outcome = "taken" if taken else "dropped"
         self._count("tap", outcome)
@@ -64,40 +63,25 @@ class Tap(Step):
         else:
             journey.noted += NOTES[outcome]
 
-    def message(self, head: bytes, body: list[bytes], *, framed: bool) -> bytes:
-        """As it stands in packets; `framed`: the length that is told is that of what is here."""
-        end = head.find(b"\r\n")
-        line, block = head[:end], head[end:-4]
-        if framed:
-            block = cut(block, block.lower(), _FRAMING)
-        if self._blanked is not None:
-            block = self._blank(block)
+    def message(self, line: bytes, lines: bytes, more: bytes, body: list[bytes], framed: bool) -> bytes:
+        """As it stands in packets. `lines`: that follow the first, or all; `more`: that follow them; `framed`: the length that is
+        told is that of what is here."""
+        heads = self._framed if framed else self._bare
         length = b"\r\nContent-Length: %d" % sum(map(len, body)) if framed else b""
-        return b"".join((line, block, length, END, *body))
-
-    def _blank(self, block: bytes) -> bytes:
-        assert self._blanked is not None
-        kept, at = [], 0
-        for match in self._blanked.finditer(block.lower()):
-            colon = block.index(b":", match.start())
-            kept += [block[at : colon + 1], b" -"]
-            at = match.end()
-        return b"".join((*kept, block[at:]))
+        return b"".join((line, heads.shown(lines), heads.shown(more) if more else b"", length, END, *body))
 
 
 class Taped(Course):
     """One conversation, while it takes place."""
 
-    __slots__ = ("_answer", "_answered", "_body", "_head", "_journey", "_room", "_tap")
+    __slots__ = ("_answered", "_body", "_head", "_journey", "_room", "_tap")
 
     def __init__(self, tap: Tap, journey: Journey) -> None:
         self._tap = tap
         self._journey = journey
-        head = journey.head
-        self._head = b"%b %b HTTP/1.1%b\r\n\r\n" % (head.method, head.raw or head.target, head.block)
+        self._head = journey.head
         self._body: list[bytes] = []
         self._room = tap.most
-        self._answer = b""
         self._answered: Taping | None = None
         if journey.downstream.body is not None:
             journey.downstream.body.watch(self._came)
@@ -115,24 +99,26 @@ class Taped(Course):
 
     def end(self) -> None:
         """See Course."""
-        journey, answered = self._journey, self._answered
-        request = self._tap.message(self._head, self._body, framed=journey.head.body != NO_BODY)
+        tap, head, answered = self._tap, self._head, self._answered
+        sent = self._journey.head  # which a step may have made something else of
+        line = b"%b %b HTTP/1.1" % (head.method, head.raw or head.target)
+        request = tap.message(line, head.block, b"", self._body, sent.body != NO_BODY)
         answer = b""
         if answered is not None and answered.head:
-            bare = journey.head.method == b"HEAD" or answered.bare
-            answer = self._tap.message(answered.head, answered.body, framed=not bare)
-        self._tap.tell(journey, request, answer)
+            bare = answered.bare or sent.method == b"HEAD"
+            answer = tap.message(b"", answered.head, answered.lines, answered.body, not bare)
+        tap.tell(self._journey, sent, request, answer)
 
 
 class Taping(PassThrough):
     """Keeps what passes of an answer, up to the cap."""
 
-    __slots__ = ("_room", "bare", "body", "head")
+    __slots__ = ("_room", "bare", "body", "head", "lines")
 
     def __init__(self, most: int, behind: Sink) -> None:
         super().__init__(behind)
         self._room = most
-        self.head = b""
+        self.head = self.lines = b""
         self.body: list[bytes] = []
         self.bare = False
         """It is of a kind that has no body."""
@@ -143,7 +129,8 @@ class Taping(PassThrough):
             self._room -= len(data)
 
     def _open(self, answer: ResponseHead, out: bytes, lines: bytes) -> None:
-        self.head = out[:-4] + lines + END
+        self.head = out
+        self.lines = lines
         self.bare = answer.status in (204, 304)
 
     def whole(self, answer: ResponseHead, out: bytes, body: bytes, lines: bytes) -> None:

@@ -7,7 +7,8 @@ import struct
 from pathlib import Path
 
 from lbproxy.net.capture_files import CaptureFiles
-from lbproxy.observe.tapped import PCAP_HEAD, Tapped
+from lbproxy.observe.pcap import PCAP_HEAD
+from lbproxy.observe.tapped import Tapped
 from tests.support.waiting import eventually
 
 

@@ -13,8 +13,9 @@ import pytest
 from lbproxy.net.tap_interface import TapInterface
 from lbproxy.net.tap_outputs import TapOutputs, TapTerms
 from lbproxy.net.tap_stream import TapStream
+from lbproxy.observe.pcap import PCAP_HEAD
 from lbproxy.observe.tap_facts import FIFO, INTERFACE, LISTEN, TapOutputWork
-from lbproxy.observe.tapped import PCAP_HEAD, Tapped
+from lbproxy.observe.tapped import Tapped
 from tests.unit.net.test_tap_interface import Wire
 
 ONE = Tapped("192.0.2.1", "2001:db8::1", 443, b"GET / HTTP/1.1\r\n\r\n", b"a" * 4000, 5.0)

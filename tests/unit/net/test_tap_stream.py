@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lbproxy.net.tap_stream import TapStream
-from lbproxy.observe.tapped import PCAP_HEAD
+from lbproxy.observe.pcap import PCAP_HEAD
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lbproxy.observe.packets import MTU, PORTS, Conversations, End, conversation, frames, records
-from lbproxy.observe.tapped import PCAP_HEAD, Tapped
+from lbproxy.observe.pcap import PCAP_HEAD
+from lbproxy.observe.tapped import Tapped
 from tests.support.tools import need
 
 WRAPS = 2**32 - 5

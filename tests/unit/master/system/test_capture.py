@@ -10,7 +10,7 @@ import pytest
 from lbproxy.config import model
 from lbproxy.errors import StartError
 from lbproxy.master.system.capture import open_for_worker, try_out
-from lbproxy.observe.tapped import PCAP_HEAD
+from lbproxy.observe.pcap import PCAP_HEAD
 
 
 def config(folder: Path) -> model.Config:
