@@ -16,8 +16,8 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from lbproxy.config.model import TELLTALES, HeaderRulesConfig
-from lbproxy.http.forwarding import cut, with_twins, without
-from lbproxy.http.grammar import END, line_finder
+from lbproxy.http.forwarding import cut, without
+from lbproxy.http.grammar import END, line_finder, with_twins
 from lbproxy.http.message import ResponseHead
 from lbproxy.http.prefix import Prefix
 from lbproxy.http.trailers import Trailers

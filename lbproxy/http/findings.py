@@ -1,9 +1,9 @@
 """Findings of a route's steps about one request: who the client is, and what of it backend, client and log are told.
 
 What steps say to a backend nobody else may say there: fields of those names that came with the request are taken off in every
-spelling (capitals; "_" for "-", as CGI-like backends read them; "." for "-", as PHP and its kin do) before ours go on, and whatever
-the client's Connection names takes none of ours away, since it is through by then. A route's header rules follow, and have the last
-word.
+spelling (capitals; "_" for "-", as CGI-like backends read them, or "." and what else they take for it) before ours go on, and
+whatever the client's Connection names takes none of ours away, since it is through by then. A route's header rules follow, and have
+the last word.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from lbproxy.http.forwarding import cut
-from lbproxy.http.grammar import END, line_finder
+from lbproxy.http.grammar import END, line_finder, with_twins
 
 LONGEST_USER = 100
 """Characters of a user's name that the log tells: a line stays below PIPE_BUF."""
@@ -24,7 +24,7 @@ LONGEST_USER = 100
 def every_spelling(names: tuple[str, ...]) -> re.Pattern[bytes]:
     """Lines, in lower case, of fields that a backend may take for one of these."""
     lines = line_finder(tuple(name.lower().replace("_", "-").replace(".", "-").encode("ascii") for name in names))
-    return re.compile(lines.pattern.replace(rb"\-", rb"[-_.]"))
+    return re.compile(with_twins(lines))
 
 
 class Findings:

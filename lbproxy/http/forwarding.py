@@ -14,7 +14,7 @@ from ipaddress import ip_address
 from typing import Any
 
 from lbproxy.config.model import Network
-from lbproxy.http.grammar import HOP_BY_HOP, SAID_BY_PROXIES, line_finder
+from lbproxy.http.grammar import HOP_BY_HOP, ODDLY_NAMED, SAID_BY_PROXIES, line_finder, with_twins
 from lbproxy.http.message import CHUNKED, FIELDS_KEPT, RequestHead, ResponseHead
 from lbproxy.http.misdirected import Agreement
 from lbproxy.http.tls_facts import TlsFacts
@@ -35,19 +35,15 @@ _TRUSTED_DROPS = line_finder((*HOP_BY_HOP, b"proxy", b"expect", *_FORWARDED))
 _EXPECT = b"\r\nExpect: 100-continue"  # whatever spelling it came in: backends know this one
 _RESPONSE_DROPS = line_finder(HOP_BY_HOP)
 _LENGTH = line_finder((b"content-length",))
+_ODD = [ODDLY_NAMED]
 _UNDERSCORE = re.compile(rb"\r\n[^:\r_]*+_[^:\r]*+:[^\r]*+")
 
 
-def with_twins(lines: re.Pattern[bytes]) -> bytes:
-    """A line_finder's pattern, for names with "_" in place of any "-" as well, which CGI-like backends read as the same."""
-    return lines.pattern.replace(rb"\-", rb"[-_]")
-
-
 _TWINS = re.compile(
-    rb"(?=\r\n[^:\r_]*+_)"
+    rb"(?=\r\n[0-9a-z-]*+[^0-9a-z:\r-])"
     + with_twins(line_finder((*HOP_BY_HOP, *SAID_BY_PROXIES, b"content-length", b"x-forwarded-*", b"x-real-ip", b"x-request-id")))
 )
-"""What does not pass even where underscores do."""
+"""What does not pass whoever sends it, and even where underscores do: no proxy spells anything so."""
 
 
 def cut(block: bytes, lowered: bytes, lines: re.Pattern[bytes]) -> bytes:
@@ -194,11 +190,13 @@ class Forwarder:
     def _fields(self, head: RequestHead) -> bytes:
         """Everything behind the request line."""
         block = head.block
-        # The one special field that every request of 1.1 has is Host. (`in` raises and forgets an exception inside.)
-        if len(head.specials) > 1 or not head.minor or block.find(b"_") >= 0:
+        # The one special field that every request of 1.1 has is Host. Names that are not plain have an entry there, too.
+        if len(head.specials) > 1 or not head.minor:
             block = cut(block, head.lowered, _TRUSTED_DROPS if self.trusted else _REQUEST_DROPS)
-            if block.find(b"_") >= 0:
-                block = cut(block, block.lower(), _TWINS if head.underscores else _UNDERSCORE)
+            if head.specials[-1:] == _ODD:
+                if not head.underscores:
+                    block = cut(block, block.lower(), _UNDERSCORE)
+                block = cut(block, block.lower(), _TWINS)
             if head.nominated:
                 block = without(block, head.nominated)
             if head.upgrade and asked(head):

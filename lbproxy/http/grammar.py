@@ -28,6 +28,7 @@ FIELD_BYTES = rb"\t -~\x80-\xff"
 
 _ALLOWED = bytes([0x09, 0x0A, 0x0D, *range(0x20, 0x7F), *range(0x80, 0x100)])
 _NO_FIELD = re.compile(rb"\r(?!\n[" + TCHAR + rb"]++:)")
+_NOT_PLAIN = re.compile(rb"\r(?!\n[0-9A-Za-z-]++:)")
 
 
 def count_fields(block: bytes) -> int:
@@ -43,6 +44,24 @@ def count_fields(block: bytes) -> int:
     return lines if _NO_FIELD.search(block) is None else -1
 
 
+def count_plain_fields(block: bytes) -> int:
+    """The same for names of letters, digits and hyphens, which nearly all are; -1 when there are others, right or wrong."""
+    lines = block.count(b"\n")
+    if block.count(b"\r") != lines or block.translate(None, _ALLOWED):
+        return -1
+    return lines if _NOT_PLAIN.search(block) is None else -1
+
+
+ODDLY_NAMED = (b"", b"")
+"""Among a request's special fields (h1/request.py): there is a name that is not plain. CGI-like backends make "_" of whatever is no
+letter and no digit (lighttpd of everything, PHP of "."), and read it as another one."""
+
+
+def with_twins(lines: re.Pattern[bytes]) -> bytes:
+    """A line_finder's pattern, for whatever such backends take for these names as well."""
+    return lines.pattern.replace(rb"\-", rb"[^0-9a-z:\r]")
+
+
 HOP_BY_HOP = (
     b"connection",
     b"keep-alive",
@@ -56,6 +75,42 @@ HOP_BY_HOP = (
     b"http2-settings",
 )
 """RFC 9110 7.6.1, and those that RFC 2616 13.5.1 listed: for the next hop only. What is looked for is what is dropped."""
+
+SAID_OF_PLACES = (
+    # another host, path or method than the request's (Symfony, IIS: CVE-2018-14773; ASP.NET, Spring, Envoy, Azure, Traefik), or
+    # where an application is mounted (WSGI)
+    b"forwarded-host",
+    b"x-envoy-original-*",
+    b"x-host",
+    b"x-host-override",
+    b"x-http-host-override",
+    b"x-ms-original-url",
+    b"x-original-host",
+    b"x-original-method",
+    b"x-original-path",
+    b"x-original-prefix",
+    b"x-original-uri",
+    b"x-original-url",
+    b"x-replaced-path",
+    b"x-rewrite-url",
+    b"x-script-name",
+    b"x-waws-unencoded-url",
+    # another scheme (Exchange, IIS, ASP.NET, Tornado, Cloudflare, Amazon)
+    b"cf-visitor",
+    b"cloudfront-forwarded-proto",
+    b"forwarded-proto",
+    b"front-end-https",
+    b"x-arr-ssl",
+    b"x-original-proto",
+    b"x-original-scheme",
+    b"x-proto",
+    b"x-scheme",
+    b"x-url-scheme",
+    # how files are sent (Rack: CVE-2025-61780)
+    b"x-accel-mapping",
+    b"x-sendfile-type",
+)
+"""What proxies tell backends of where a request goes, beside X-Forwarded-* and Forwarded: another place is another answer."""
 
 SAID_BY_PROXIES = (
     # a client's certificate: RFC 9440, and the names that nginx, HAProxy, Traefik, Amazon, Azure and Cloudflare use
@@ -76,23 +131,23 @@ SAID_BY_PROXIES = (
     b"cf-connecting-ip*",
     b"client-ip",
     b"fastly-client-ip",
+    b"forwarded-for",
     b"true-client-ip",
     b"x-azure-clientip",
     b"x-azure-socketip",
     b"x-client-ip",
     b"x-cluster-client-ip",
     b"x-envoy-external-address",
+    b"x-forwarded",
+    b"x-original-for",
     b"x-original-forwarded-*",
     b"x-originating-ip",
     b"x-remote-addr",
     b"x-remote-ip",
-    # another host or path than the request's (Symfony, IIS: CVE-2018-14773)
-    b"x-original-host",
-    b"x-original-uri",
-    b"x-original-url",
-    b"x-rewrite-url",
+    *SAID_OF_PLACES,
 )
-"""Beside X-Forwarded-* and its kind: what proxies tell backends, who believe it. From whoever is no trusted proxy it is forged."""
+"""Beside X-Forwarded-* and its kind: what proxies tell backends, who believe it. From whoever is no trusted proxy it is forged, and
+a shared cache would give what it makes of an answer to others."""
 
 TOKEN = re.compile(rb"[" + TCHAR + rb"]++\Z")
 

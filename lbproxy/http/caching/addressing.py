@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 
-from lbproxy.http.grammar import line_finder
+from lbproxy.http.grammar import SAID_OF_PLACES, line_finder
 
 _PLACES = line_finder((
     b"forwarded", b"x-forwarded-host", b"x-forwarded-path", b"x-forwarded-port", b"x-forwarded-prefix", b"x-forwarded-proto",
-    b"x-forwarded-protocol", b"x-forwarded-scheme", b"x-forwarded-server", b"x-forwarded-ssl", b"x-forwarded-uri",
-    b"x-original-host", b"x-original-uri", b"x-original-url", b"x-rewrite-url",
+    b"x-forwarded-protocol", b"x-forwarded-scheme", b"x-forwarded-server", b"x-forwarded-ssl", b"x-forwarded-uri", *SAID_OF_PLACES,
 ))  # fmt: skip
 _WHO = re.compile(rb'(?i)\b(?:for|by)="?[\w.:\[\]-]*"?')
 """In Forwarded (RFC 7239 4): whose request it is, and not where it goes."""

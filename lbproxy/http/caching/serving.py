@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from enum import IntEnum
 
 from lbproxy.http.caching.directives import of_request
 from lbproxy.http.caching.storing import StorableAnswer
+from lbproxy.http.grammar import line_finder, with_twins
 from lbproxy.http.message import NO_BODY, RequestHead
 
-_OVERRIDES = (b"\r\nx-http-method-override:", b"\r\nx-http-method:", b"\r\nx-method-override:")
+OVERRIDES = (b"x-http-method", b"x-http-method-override", b"x-method-override")
 """Another method for backends that look there: not this GET's answer, nor one for anybody else's."""
+_OVERRIDES = re.compile(with_twins(line_finder(OVERRIDES)))
 _SAFE = (b"GET", b"HEAD", b"OPTIONS")  # TRACE is refused
 
 
@@ -29,7 +32,7 @@ def looked_up(request: RequestHead) -> bool:
     """Whether what is stored may answer it at all."""
     if request.method not in (b"GET", b"HEAD") or request.body != NO_BODY or request.upgrade:
         return False
-    return not any(mark in request.lowered for mark in _OVERRIDES)
+    return _OVERRIDES.search(request.lowered) is None
 
 
 def unsafe(request: RequestHead) -> bool:

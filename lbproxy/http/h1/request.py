@@ -11,7 +11,19 @@ from ipaddress import IPv6Address
 
 from lbproxy.errors import RequestError
 from lbproxy.http.framing import request_body
-from lbproxy.http.grammar import BARE_CR, HOP_BY_HOP, HOST, SAID_BY_PROXIES, TCHAR, TOKEN, count_fields, has_bare_lf, scanner
+from lbproxy.http.grammar import (
+    BARE_CR,
+    HOP_BY_HOP,
+    HOST,
+    ODDLY_NAMED,
+    SAID_BY_PROXIES,
+    TCHAR,
+    TOKEN,
+    count_fields,
+    count_plain_fields,
+    has_bare_lf,
+    scanner,
+)
 from lbproxy.http.h1.deciding_fields import MAX_OPTIONS, NOTHING, gather, keeps_alive, nominated_fields, options_of
 from lbproxy.http.message import FIELDS_KEPT, NO_BODY, RequestHead, Special
 from lbproxy.http.target import split_target
@@ -99,7 +111,10 @@ def parse_request(
                 last.keep(head, request)
                 return request
     line = _LINE.match(head, 0, end)
-    fields = count_fields(block)
+    fields = count_plain_fields(block)
+    odd = fields < 0
+    if odd:
+        fields = count_fields(block)
     if line is None or fields < 0 or line[2].translate(None, _VISIBLE):
         raise _diagnose(head)
     if end > max_line:
@@ -107,7 +122,7 @@ def parse_request(
     if fields > max_fields:
         raise RequestError(431, "too_many_fields", f"{fields} fields, at most {max_fields}")
     method, target, minor_digit = line.groups()
-    request = _meaning(method, target, minor_digit, block, backslash)
+    request = _meaning(method, target, minor_digit, block, backslash, odd)
     if last is not None and len(block) <= FIELDS_KEPT:
         last.keep(head, request)
         if target[:1] == b"/" or minor_digit == b"1":  # else the fields need not tell the host, and the next one's URL is another
@@ -116,13 +131,15 @@ def parse_request(
     return request
 
 
-def _meaning(method: bytes, target: bytes, minor_digit: bytes, block: bytes, backslash: bool) -> RequestHead:
-    """What a head of sound grammar says. Raises RequestError."""
+def _meaning(method: bytes, target: bytes, minor_digit: bytes, block: bytes, backslash: bool, odd: bool) -> RequestHead:
+    """What a head of sound grammar says; `odd`: it has names that are not plain. Raises RequestError."""
     if method in _REFUSED_METHODS:
         raise RequestError(405, *_REFUSED_METHODS[method])
     minor = 1 if minor_digit == b"1" else 0
     lowered = block.lower()
     specials: list[Special] = _SPECIAL.findall(lowered)
+    if odd:
+        specials.append(ODDLY_NAMED)
     if len(specials) == 1 and specials[0][0] == b"host":  # as a rule: Host alone
         body, keep_alive, expect, upgrade, nominated = NO_BODY, minor == 1, False, b"", NOTHING
         authority, host = specials[0][1], None

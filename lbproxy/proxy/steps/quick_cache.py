@@ -17,7 +17,7 @@ from lbproxy.proxy.caching.outcomes import NOTES, CacheOutcome
 from lbproxy.proxy.steps.step import Course, Journey, Step
 from lbproxy.remembered import Budget
 
-_MATTERS = rb"\r\n(?:if-(?!none-match:|modified-since:)|range:|authorization:|x-http-method|x-method-override:%b)"
+_MATTERS = rb"\r\n(?:if-(?!none-match:|modified-since:)|range:|authorization:|x[^0-9a-z:\r](?:http[^0-9a-z:\r])?method%b)"
 _SPECIAL = re.compile(_MATTERS % b"")
 _SPECIAL_OR_CONTROL = re.compile(_MATTERS % rb"|cache-control:|pragma:")
 """Fields that decide what becomes of a stored answer."""

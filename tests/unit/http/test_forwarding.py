@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from lbproxy.config.model import Network
 from lbproxy.errors import RequestError, UpstreamError
 from lbproxy.http.forwarding import Forwarder, cut, response, without
-from lbproxy.http.grammar import line_finder
+from lbproxy.http.grammar import SAID_BY_PROXIES, line_finder
 from lbproxy.http.h1.request import LastFields, parse_request
 from lbproxy.http.h1.response import parse_response
 from lbproxy.http.message import CHUNKED, FIELDS_KEPT
@@ -193,6 +193,36 @@ def test_underscores() -> None:
     assert values(head, "g") == [b"_:_"]
 
 
+NOT_TO_SAY = [name.replace(b"*", b"a") for name in (*SAID_BY_PROXIES, b"x-forwarded-*", b"x-real-ip", b"forwarded")]
+
+
+@pytest.mark.parametrize("other", [b"-", *(b"_", b".", b"!", b"#", b"$", b"%", b"&", b"'", b"*", b"+", b"^", b"`", b"|", b"~")])
+def test_what_proxies_say_is_no_strangers_to_say(other: bytes) -> None:
+    """In no spelling that a backend might take for it: whatever is no letter and no digit is "_" to some (lighttpd), "." to PHP."""
+    for name in NOT_TO_SAY:
+        for spelt in {name.replace(b"-", other), name.title().replace(b"-", other, 1)}:
+            head = forward(spelt + b": 6.6.6.6", b"X-After: 1")
+            assert b"6.6.6.6" not in head, spelt
+            assert values(head, "x-after") == [b"1"]
+
+
+@pytest.mark.parametrize("other", [b"_", b".", b"!", b"~"])
+def test_no_proxy_spells_it_so(other: bytes) -> None:
+    """A trusted one passes on what it does not know: that is not what it says itself."""
+    for name in NOT_TO_SAY:
+        if b"-" in name:
+            head = forward(name.replace(b"-", other) + b": 6.6.6.6", peer="10.1.2.3", networks=TRUSTED)
+            assert b"6.6.6.6" not in head, name
+    assert values(forward(b"X-Original-URL: /a", peer="10.1.2.3", networks=TRUSTED), "x-original-url") == [b"/a"]
+
+
+def test_other_names_pass_whatever_they_are_made_of() -> None:
+    """A dot in a name is no fault as long as it is nobody else's name."""
+    names = [b"x.y", b"soap!action", b"x.forwarde", b"x-realip", b"ab.client-ip", b"x.hosts", b"x-original-filename"]
+    head = forward(*(name + b": 1" for name in names))
+    assert set(map(bytes.decode, names)) <= set(field_names(head))
+
+
 def test_nominated_fields_go() -> None:
     """Beyond the standard list, whatever their case."""
     head = forward(b"Connection: Keep-Alive, x-A,,X-b", b"X-a: 1", b"X-B: 2", b"X-Ab: 3", b"X-A: 4", b"X-C: 5")
@@ -317,7 +347,8 @@ def test_what_is_forwarded(line: bytes, lines: list[bytes], trusted: bool) -> No
         assert not {name for name in names if name.startswith("x-forwarded-")} - set(OURS)
         assert values(out, "x-forwarded-for") == [b"10.1.2.3"]
     assert names.count("expect") == head.expect_continue
-    gone = HOP_BY_HOP | {"proxy", "expect", *OURS[:-1], *(name.decode("latin-1") for name in head.nominated)}
+    forged = set() if trusted else {"x-host"}
+    gone = HOP_BY_HOP | forged | {"proxy", "expect", *OURS[:-1], *(name.decode("latin-1") for name in head.nominated)}
     theirs = [
         pair
         for pair in fields(b"GET / HTTP/1.1" + head.block + b"\r\n\r\n")

@@ -200,7 +200,10 @@ def test_fat_get() -> None:
     caching.world.at_rest()
 
 
-@pytest.mark.parametrize("field", ["X-HTTP-Method-Override: DELETE", "x-method-override: PUT", "X-HTTP-Method: POST"])
+@pytest.mark.parametrize("field", [
+    "X-HTTP-Method-Override: DELETE", "x-method-override: PUT", "X-HTTP-Method: POST", "X.HTTP.Method.Override: PUT",
+    "X!Method-Override: PUT",
+])  # fmt: skip
 def test_poisoning_by_method_override(field: str) -> None:
     """What a backend may take for another method is not stored, nor answered from what is."""
     caching = Caching()
@@ -209,7 +212,10 @@ def test_poisoning_by_method_override(field: str) -> None:
     caching.world.at_rest()
 
 
-@pytest.mark.parametrize("field", ["X-Forwarded-Host: evil", "X-Forwarded-Proto: evil", "Forwarded: host=evil"])
+@pytest.mark.parametrize("field", [
+    "X-Forwarded-Host: evil", "X-Forwarded-Proto: evil", "Forwarded: host=evil", "X.Forwarded.Host: evil", "X_Host: evil",
+    "Front-End-Https: evil", "X-Url-Scheme: evil", "X-Script-Name: /evil", "X-Original-Method: evil", "X-Accel-Mapping: evil=/",
+])  # fmt: skip
 def test_poisoning_by_unkeyed_fields(field: str) -> None:
     """A client's own never reach the backend; those of a trusted proxy are a part of the key."""
     caching = Caching()
@@ -224,7 +230,9 @@ def test_poisoning_by_unkeyed_fields(field: str) -> None:
 
 @pytest.mark.parametrize("field", [
     "X-Forwarded-Host: evil", "X-Forwarded-Proto: http", "X-Forwarded-Port: 99", "X-Forwarded-Prefix: /evil", "X-Forwarded-SSL: on",
-    "X-Forwarded-Scheme: evil", "X-Forwarded-Server: evil", "X-Original-URL: /evil", "X-Rewrite-URL: /evil", "Forwarded: host=evil",
+    "X-Forwarded-Scheme: evil", "X-Forwarded-Server: evil", "Front-End-Https: on", "X-Host: evil", "X-Url-Scheme: http",
+    "X-Script-Name: /evil", "X-Original-Method: PUT", "Cf-Visitor: evil", "X-Sendfile-Type: evil",
+    "X-Original-URL: /evil", "X-Rewrite-URL: /evil", "Forwarded: host=evil",
     "Forwarded: for=1.2.3.4, for=1.2.3.5;proto=https", 'Forwarded: for="x;host=evil"',
 ])  # fmt: skip
 def test_poisoning_through_a_trusted_proxy(field: str) -> None:
