@@ -47,6 +47,7 @@ class StandIn(Upstream):
         """`raw`: the head as a backend would say it; `lines`: put on to it for this client; `size`: bytes of the body up to its
         end, of which what is before `at` is left out; -1: nobody knows yet."""
         super().__init__(_Nobody(strands), None)  # type: ignore[arg-type]  # nobody asks whose it is
+        self.stream.owner = None  # nothing happens there, and each would wait for the collector of cycles
         self.raw = raw
         self.lines = lines
         self.resume: Callable[[Sink], Course] | None = None

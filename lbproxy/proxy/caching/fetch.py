@@ -353,10 +353,13 @@ class Fetch(Course):
 
     def end(self) -> None:
         """See Course."""
-        if self._alarm is not None:
-            self._alarm.stop()
-        if self._tee is not None:
-            self._tee.abandon()
+        # What has methods of ours is let go, or each would wait, with all that it holds, for the collector of cycles.
+        alarm, self._alarm = self._alarm, None
+        if alarm is not None:
+            alarm.stop()
+        tee, self._tee = self._tee, None
+        if tee is not None:
+            tee.abandon()
         if self._holds and self._asking.compression is not None:
             self._asking.compression.allowance.end()
         if self._compressing is not None:

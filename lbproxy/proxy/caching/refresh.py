@@ -58,7 +58,7 @@ class Refresh:
         assert looked.found is not None
         self._asking = asking
         self._service = service
-        self._subrequest = Subrequest(to, asking.most, anew=self._begin)
+        self._subrequest: Subrequest | None = Subrequest(to, asking.most, anew=self._begin)
         self._intake = Intake(asking.shelf.bodies, asking.most)
         self._renewed_at = service.clock()
         self._target = target
@@ -91,7 +91,9 @@ class Refresh:
         attempt: Attempt | None = None
         try:
             begun = service.clock()
-            answer = self._subrequest.ask(service, b"GET", self._asked, take=self._add)
+            subrequest, self._subrequest = self._subrequest, None  # which has methods of ours: a cycle
+            assert subrequest is not None
+            answer = subrequest.ask(service, b"GET", self._asked, take=self._add)
             attempt = self._take(answer, Arrival(begun, service.clock(), self._asking.wall()))
         except (UpstreamError, _RefreshGivenUp):
             pass  # what is stale is given out for as long as it may be
