@@ -14,8 +14,8 @@ LARGEST = 200 * 1024
 LARGEST_ANSWER = 4096
 MOST_RULES = 20
 _RULE = re.compile(r'\[id "([0-9]{1,10})"\]')
-_VARIABLE = re.compile(r"(?:found within|against variable `)\s*([A-Z_]{1,40}(?::[A-Za-z0-9_.-]{1,40})?)")
-_ID, _NAME = re.compile(r"[0-9]{1,10}\Z"), re.compile(r"[A-Za-z0-9_.:-]{0,81}\Z")
+_VARIABLE = re.compile(r"(?:found within|against variable `)\s*([A-Z_]{1,40}(?::[A-Za-z0-9_.$\[\]-]{1,40})?)")
+_ID, _NAME = re.compile(r"[0-9]{1,10}\Z"), re.compile(r"[A-Za-z0-9_.:$\[\]-]{0,81}\Z")
 _SCORE = re.compile(r"Total (?:Inbound )?Score: ([0-9]{1,6})")
 
 

@@ -16,8 +16,8 @@ _ID = Kind("rule", text_like(r"[0-9]{1,9}(-[0-9]{1,9})?", 'an id or a range, "94
            text_schema("^[0-9]{1,9}(-[0-9]{1,9})?$"), examples=("942100", "920300-920399"))  # fmt: skip
 _TAG = Kind("tag", text_like(r"[A-Za-z0-9_/.:-]{1,100}", "a tag"), text_schema("^[A-Za-z0-9_/.:-]{1,100}$"),
             examples=("attack-sqli", "language-php"))  # fmt: skip
-_ARGUMENT = Kind("argument", text_like(r"[A-Za-z0-9_.-]{1,100}", "the name of an argument"),
-                 text_schema("^[A-Za-z0-9_.-]{1,100}$"), examples=("comment", "html"))  # fmt: skip
+_ARGUMENT = Kind("argument", text_like(r"[A-Za-z0-9_.:$\[\]-]{1,100}", "the name of an argument"),
+                 text_schema(r"^[A-Za-z0-9_.:$\[\]-]{1,100}$"), examples=("comment", "user[about]"))  # fmt: skip
 _PREFIX = Kind("path", text_like(r"/[!-~]*", "the beginning of a path"), text_schema("^/[!-~]*$"),
                examples=("/upload/", "/editor/"))  # fmt: skip
 _TYPE = Kind("media type", text_like(r"[a-z0-9.+-]{1,50}/[a-z0-9.+-]{1,80}", "a type in small letters"),
@@ -53,8 +53,8 @@ class WafConfig:
     exclude_arguments: tuple[str, ...] = key(
         ListOf(_ARGUMENT, 'a list of names such as ["comment"]'),
         (),
-        "arguments, of the query or of a form, that no rule of the Core Rule Set looks at; those that look at the whole of a "
-        "target (930100, 930110) still see one of the query",
+        "arguments, of the query or of a form, or of JSON (json.comment), that no rule of the Core Rule Set looks at; those that "
+        "look at the whole of a target (930100, 930110) still see one of the query. In the letters of the request",
         example=["comment"],
     )
     exclude_paths: tuple[str, ...] = key(

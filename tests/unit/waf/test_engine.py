@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -10,6 +12,7 @@ from lbproxy.config.model import WafConfig
 from lbproxy.waf.engine import WafEngine, files
 from lbproxy.waf.faults import BadRules
 from lbproxy.waf.messages import WafQuestion
+from tests.unit.config.text import LEAST, read
 
 LIBRARY = WafConfig().engine
 EVIL = 'SecRule ARGS "@contains evil" "id:1,phase:2,deny,status:403,log"\n'
@@ -62,6 +65,36 @@ def test_the_table_decides(engine: WafEngine, tmp_path: Path) -> None:
     (tmp_path / "other.conf").write_text("SecRuleEngine Off\n")
     with pytest.raises(BadRules, match=r"other\.conf:1: .* the key mode"):
         engine.load(WafConfig("block", rules=(str(tmp_path / "other.conf"),)))
+
+
+@pytest.mark.parametrize("name", ["comment", "user[comment]", "tags[]", "ctl00$Main$Text", "form:text", "json.a.array_0.b"])
+def test_arguments_are_left_out_by_the_names_that_are_told(engine: WafEngine, tmp_path: Path, name: str) -> None:
+    """Those of frameworks among them; others are looked at, and so is the same name in other letters."""
+    (tmp_path / "a.conf").write_text(
+        "SecRule ARGS \"@contains evil\" \"id:1,phase:2,deny,status:403,log,tag:'OWASP_CRS',"
+        "logdata:'Matched Data: %{TX.0} found within %{MATCHED_VAR_NAME}: %{MATCHED_VAR}'\"\n"
+    )
+    settings = WafConfig("block", rules=(str(tmp_path / "a.conf"),))
+    engine.load(settings)
+    engine.load(read_waf(f'exclude_arguments = ["{name}"]', settings))
+    json = name.startswith("json")
+
+    def ask(argument: str, rules: int) -> tuple[tuple[str, str], ...]:
+        if json:
+            return engine.look(asked(body=b'{"a": [{"b": "evil"}]}', kind=b"application/json")._replace(rules=rules)).rules
+        return engine.look(asked(f"/?{quote(argument)}=evil".encode())._replace(rules=rules)).rules
+
+    told = name if ":" not in name else name.partition(":")[0]
+    assert ask(name, 0) == (("1", f"ARGS:{told}"),)
+    assert ask(name, 1) == ()
+    assert json or [len(ask(other, 1)) for other in ("other", name.upper(), f"{name}x")] == [1, 1, 1]
+
+
+def read_waf(line: str, settings: WafConfig) -> WafConfig:
+    """As a file says it."""
+    waf = read(LEAST.replace("[pool.app]", f"[route.waf]\n{line}\n[pool.app]")).routes[0].waf
+    assert waf is not None
+    return replace(settings, exclude_arguments=waf.exclude_arguments)
 
 
 def test_rules_for_the_end_run_where_they_do_something(engine: WafEngine, tmp_path: Path) -> None:
