@@ -13,6 +13,7 @@ cdef class Stream:
     cpdef bytes read(self, Py_ssize_t limit)
     cpdef bint ready(self) except -1
     cpdef write(self, data)
+    cpdef write_both(self, bytes head, bytes data)
     cpdef await_room(self)
     cpdef write_last(self, data)
     cpdef give_way(self)

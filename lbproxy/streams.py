@@ -85,6 +85,10 @@ class Stream:
         """Hand all of `data` to the kernel, waiting while it is full. Raises TimedOut after `write_stall` s without progress."""
         raise NotImplementedError
 
+    def write_both(self, head: bytes, data: bytes) -> None:
+        """`write` of one behind the other, which where it can be done are not put together for it."""
+        self.write(head + data)
+
     def await_room(self) -> None:
         """Wait until the peer has taken most of what was written; nothing more need be held meanwhile. Raises as `write` does."""
         raise NotImplementedError

@@ -54,6 +54,7 @@ cdef class TcpStream(Stream):
     cdef _note_read(self, Py_ssize_t got, Py_ssize_t limit)
     @cython.locals(sent=Py_ssize_t)
     cpdef write(self, data)
+    cpdef write_both(self, bytes head, bytes data)
     cpdef await_room(self)
     cpdef bint read_early(self) except -1
     cpdef bint unseen(self, long long since) except -1

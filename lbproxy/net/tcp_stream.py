@@ -33,7 +33,7 @@ from lbproxy.errors import ConnectionLost, TimedOut
 from lbproxy.net.deadlines import Deadlines
 from lbproxy.net.lingering import Linger
 from lbproxy.net.tcp_info import acknowledged, readable, unacknowledged
-from lbproxy.net.wire import LEAST, monotonic, receive, reset, send, unsent
+from lbproxy.net.wire import LEAST, monotonic, receive, reset, send, send_both, unsent
 from lbproxy.net.work_budget import BULK
 from lbproxy.streams import NEVER, Buffer, PutOff, Stream
 
@@ -313,6 +313,16 @@ class TcpStream(Stream):
         self.wired += sent
         if sent != len(data):
             self._write_rest(memoryview(data)[sent:])
+
+    def write_both(self, head: bytes, data: bytes) -> None:
+        """See Stream."""
+        try:
+            sent = send_both(self._fd, head, data)
+        except OSError as error:
+            raise self._lost(error) from error
+        self.wired += sent
+        if sent != len(head) + len(data):
+            self._write_rest(memoryview(head + data)[sent:])
 
     def _write_rest(self, rest: memoryview) -> None:
         while rest:

@@ -201,6 +201,10 @@ class TlsStream(TcpStream):
         """See Stream."""
         self._push(data, False)
 
+    def write_both(self, head: bytes, data: bytes) -> None:
+        """See Stream. Records are of both."""
+        self._push(head + data, False)
+
     def write_last(self, data: Buffer) -> None:
         """See Stream."""
         self._push(data, True)

@@ -44,6 +44,14 @@ def send(fd: int, data: Buffer) -> int:
         return 0
 
 
+def send_both(fd: int, head: bytes, data: bytes) -> int:
+    """The same of one behind the other."""
+    try:
+        return os.writev(fd, (head, data))
+    except BlockingIOError:
+        return 0
+
+
 def read_now(fd: int, size: int, at: int) -> bytes | None:
     """So many bytes of a file, from `at` on, if the kernel has them in memory; None: somebody has to wait for them, or there are
     fewer. Raises OSError."""

@@ -58,6 +58,13 @@ cdef Py_ssize_t _source_left = 0
 cdef extern from "sys/socket.h" nogil:
     ssize_t c_recv "recv"(int, void *, size_t, int)
     ssize_t c_send "send"(int, const void *, size_t, int)
+    ctypedef struct iovec "struct iovec":
+        void *iov_base
+        size_t iov_len
+    ctypedef struct msghdr "struct msghdr":
+        iovec *msg_iov
+        size_t msg_iovlen
+    ssize_t c_sendmsg "sendmsg"(int, const msghdr *, int)
     int MSG_NOSIGNAL
     ctypedef unsigned int socklen_t
     ctypedef struct sockaddr "struct sockaddr":
@@ -174,6 +181,25 @@ cpdef Py_ssize_t send(int fd, data) except -1:
         return _send(fd, <const char *>view.buf, view.len)
     finally:
         PyBuffer_Release(&view)
+
+
+cpdef Py_ssize_t send_both(int fd, bytes head, bytes data) except -1:
+    """See wire.py."""
+    cdef iovec[2] pieces
+    cdef msghdr message
+    cdef Py_ssize_t sent
+    pieces[0].iov_base, pieces[0].iov_len = PyBytes_AS_STRING(head), PyBytes_GET_SIZE(head)
+    pieces[1].iov_base, pieces[1].iov_len = PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data)
+    memset(&message, 0, sizeof(message))
+    message.msg_iov, message.msg_iovlen = pieces, 2
+    while True:
+        sent = c_sendmsg(fd, &message, MSG_NOSIGNAL)
+        if sent >= 0:
+            return sent
+        if errno == EAGAIN:
+            return 0
+        if errno != EINTR:
+            PyErr_SetFromErrno(OSError)
 
 
 cpdef bytes read_now(int fd, Py_ssize_t size, long long at):

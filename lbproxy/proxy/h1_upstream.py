@@ -16,6 +16,9 @@ from lbproxy.proxy.upstream import Upstream
 from lbproxy.proxy.upstream_pool import UpstreamPool
 from lbproxy.streams import Stream
 
+MUCH = 8 * 1024
+"""Bytes of a body that are not copied behind the head for a write."""
+
 
 class H1Upstream(Upstream):
     """A connection to a backend that speaks HTTP/1 (Upstream)."""
@@ -43,7 +46,11 @@ class H1Upstream(Upstream):
         """See Upstream."""
         self._chunked = chunked
         self.mark = self.stream.wired
-        self.stream.write(head + self._coded(payload, last) if payload or chunked else head)
+        coded = self._coded(payload, last) if payload or chunked else b""
+        if len(coded) < MUCH:
+            self.stream.write(head + coded if coded else head)
+        else:
+            self.stream.write_both(head, coded)
 
     def more(self, payload: bytes, last: bool) -> None:
         """See Upstream."""

@@ -217,10 +217,13 @@ def test_early_data_then_the_end(pair: Pair) -> None:
 # ---------------------------------------------------------------- writing
 
 
-def test_a_large_write_waits_for_the_peer_and_arrives_whole(narrow: Pair) -> None:
+@pytest.mark.parametrize("head", [b"", b"head", b"h" * 2 * MIB])
+def test_a_large_write_waits_for_the_peer_and_arrives_whole(narrow: Pair, head: bytes) -> None:
+    """Be it of one piece or of two."""
     stream, peer = narrow
-    data = bytes(range(256)) * (4 * MIB // 256)
-    job = start(lambda: stream.write(data))
+    body = bytes(range(256)) * (4 * MIB // 256)
+    data = head + body
+    job = start(lambda: stream.write_both(head, body) if head else stream.write(body))
     turns()
     assert not job.over, "the kernel cannot have taken 4 MiB"
     got = bytearray()

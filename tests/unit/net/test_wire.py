@@ -48,6 +48,22 @@ def test_what_came_is_read_up_to_the_limit(pair: Pair, limit: int) -> None:
     assert first == data
 
 
+def test_two_pieces_leave_in_one_write(pair: Pair) -> None:
+    """As far as there is room; without any nothing does, and a descriptor that is none is an error."""
+    ours, theirs = pair
+    head, data = os.urandom(1000), os.urandom(100_000)
+    sent = wire.send_both(ours.fileno(), head, data)
+    assert sent == len(head) + len(data)
+    came = b""
+    while len(came) < sent:
+        came += theirs.recv(sent)
+    assert came == head + data
+    while wire.send_both(ours.fileno(), head, data):
+        pass
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        wire.send_both(-1, head, data)
+
+
 @pytest.mark.parametrize("limit", [HEAD_READ, BODY_READ])
 def test_nothing_an_end_and_a_failure_are_three_things(pair: Pair, limit: int) -> None:
     ours, theirs = pair
