@@ -44,11 +44,9 @@ class GrpcCode(IntEnum):
 UNHEARD = len(GrpcCode)
 """Of calls that ended without a word about how, or with one that is none."""
 
+LOGIN = "auth_denied"
+"""Why somebody is sent to where one logs in, by a server that was asked for its consent: no client of gRPC goes there."""
 _OF_STATUS = {
-    # Where to log in, of a server that was asked for its consent: no client of gRPC goes there.
-    302: GrpcCode.UNAUTHENTICATED,
-    303: GrpcCode.UNAUTHENTICATED,
-    307: GrpcCode.UNAUTHENTICATED,
     401: GrpcCode.UNAUTHENTICATED,
     403: GrpcCode.PERMISSION_DENIED,
     404: GrpcCode.UNIMPLEMENTED,
@@ -65,8 +63,10 @@ _OF_STATUS = {
     503: GrpcCode.UNAVAILABLE,
     504: GrpcCode.DEADLINE_EXCEEDED,
 }
-"""All else is INTERNAL: a fault of the message, or one of ours."""
+"""All other errors are INTERNAL: a fault of the message, or one of ours. What is no error is UNKNOWN, as the mapping has it: a page
+or a redirect where an answer to a call should be."""
 _OF_REASON = {
+    "icap_blocked": GrpcCode.PERMISSION_DENIED,  # whatever status its server gives the page
     "connect_timeout": GrpcCode.UNAVAILABLE,  # a 504, but no backend has heard of the call
 }
 
@@ -137,7 +137,18 @@ def code_behind(trailers: Trailers) -> int:
 
 def code_of(status: int, reason: str) -> GrpcCode:
     """What an answer of ours means to a gRPC client; `reason`: as the access log has it."""
+    if status < 400:
+        return GrpcCode.UNAUTHENTICATED if reason == LOGIN else _OF_REASON.get(reason, GrpcCode.UNKNOWN)
     return _OF_REASON.get(reason) or _OF_STATUS.get(status, GrpcCode.INTERNAL)
+
+
+def written(lines: bytes) -> int | None:
+    """How a call ended by an answer that the configuration has written for it; None: its lines are not those of gRPC."""
+    lowered = lines.lower()
+    if not _kind(lowered):
+        return None
+    status = _STATUS.search(lowered)
+    return UNHEARD if status is None else _CODES[status[1]]
 
 
 def said(code: int, reason: str) -> Trailers:

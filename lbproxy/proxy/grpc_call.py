@@ -7,7 +7,7 @@ may be silent for as long as in a tunnel: a stream of messages has them when som
 
 from __future__ import annotations
 
-from lbproxy.http.grpc import UNHEARD, GrpcCode, answers, call_in, code_behind, code_in, code_of, said
+from lbproxy.http.grpc import UNHEARD, GrpcCode, answers, call_in, code_behind, code_in, code_of, said, written
 from lbproxy.http.heads import KnownHead
 from lbproxy.http.message import RequestHead, ResponseHead
 from lbproxy.http.trailers import NONE, Trailers
@@ -43,8 +43,9 @@ class GrpcCall(Course):
         return _Heard(self, sink)
 
     def own(self, answer: OwnAnswer, reason: str) -> OwnAnswer:
-        """What is said instead of an answer of ours that is an error; without it a client would only guess."""
-        if answer.status < 400 and reason != "auth_denied":  # or a login's page
+        """What is said instead of an answer of ours; without it a client would only guess."""
+        if answer.status == 200 and (code := written(answer.lines)) is not None:
+            self.code = code
             return answer
         told, self.code = own_answer(answer, reason, self._kind)
         return told
@@ -112,7 +113,7 @@ def call_of(head: RequestHead) -> GrpcCall | None:
 
 
 def own_answer(answer: OwnAnswer, reason: str, kind: bytes) -> tuple[OwnAnswer, int]:
-    """An error of ours as gRPC has it: all is in the head, and the status is 200. And the code that it says."""
+    """An answer of ours as gRPC has it: all is in the head, and the status is 200. And the code that it says."""
     code = code_of(answer.status, reason)
     lines = [line for line in answer.lines.split(b"\r\n") if line.partition(b":")[0].lower() not in _REPLACED]
     lines += [b"Content-Type: " + kind, b"Content-Length: 0", *(b"%b: %b" % field for field in said(code, reason))]
@@ -121,4 +122,4 @@ def own_answer(answer: OwnAnswer, reason: str, kind: bytes) -> tuple[OwnAnswer, 
 
 LOGGED = (*(f',"grpc_status":{code}' for code in range(UNHEARD)), ',"grpc_status":null')
 """How a call ended, as the access line has it, by its code."""
-_REPLACED = (b"content-type", b"content-length", b"allow")
+_REPLACED = (b"content-type", b"content-length", b"allow", b"location")

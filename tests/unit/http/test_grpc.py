@@ -68,7 +68,8 @@ def test_what_is_no_status(value: bytes) -> None:
     ("status", "reason", "expected"),
     [
         (400, "target_dots", GrpcCode.INTERNAL), (401, "unauthorized", GrpcCode.UNAUTHENTICATED),
-        (302, "auth_denied", GrpcCode.UNAUTHENTICATED),
+        (302, "auth_denied", GrpcCode.UNAUTHENTICATED), (308, "redirect_to_https", GrpcCode.UNKNOWN),
+        (200, "respond", GrpcCode.UNKNOWN), (200, "icap_blocked", GrpcCode.PERMISSION_DENIED),
         (403, "denied", GrpcCode.PERMISSION_DENIED),
         (404, "no_route", GrpcCode.UNIMPLEMENTED), (405, "method_not_allowed", GrpcCode.UNIMPLEMENTED),
         (408, "body_timeout", GrpcCode.DEADLINE_EXCEEDED), (411, "length_unknown", GrpcCode.INTERNAL),

@@ -125,6 +125,37 @@ def test_no_route_is_unimplemented() -> None:
     world.at_rest()
 
 
+@pytest.mark.parametrize(("route", "code", "reason"), [
+    (model.RouteConfig(redirect="https://new.example{path}", status=308), b"2", b"redirect"),
+    (model.RouteConfig(respond=model.RespondConfig(200, "<p>moved", "text/html")), b"2", b"respond"),
+    (model.RouteConfig(respond=model.RespondConfig(503, "back soon")), b"14", b"respond"),
+    (model.RouteConfig(respond=model.RespondConfig(204)), b"2", b"respond"),
+])  # fmt: skip
+def test_what_a_route_answers_by_itself_is_told_as_a_calls_end(route: model.RouteConfig, code: bytes, reason: bytes) -> None:
+    """No client of gRPC follows a redirect or reads a page: with its status it would only guess."""
+    world = World(1, route=route)
+    caller = Caller(world)
+    caller.call()
+    said = caller.trailers_only()
+    assert (said[b"grpc-status"], said[b"grpc-message"]) == (code, b"lbproxy: " + reason)
+    assert b"location" not in said
+    assert ended(world) == [(200, reason.decode(), int(code))]
+    world.at_rest()
+
+
+def test_what_a_route_says_in_the_words_of_calls_is_left_as_it_is() -> None:
+    """And read, for the log."""
+    rules = model.HeadersConfig(response=model.HeaderRulesConfig(set=(("grpc-status", "8"), ("content-type", "application/grpc"))))
+    world = World(1, route=model.RouteConfig(respond=model.RespondConfig(), headers=rules))
+    caller = Caller(world)
+    caller.call()
+    said = caller.trailers_only()
+    assert said[b"grpc-status"] == b"8"
+    assert b"grpc-message" not in said
+    assert ended(world) == [(200, "respond", 8)]
+    world.at_rest()
+
+
 def test_a_message_that_is_too_large_is_resource_exhausted() -> None:
     """Whether its length is told or not."""
     world = World(1, limits=model.LimitsConfig(body=4))
