@@ -127,7 +127,6 @@ class Scalar(IntEnum):
     WANTS_LOCK = 2
     ACCEPTING = 3  # 1 while the worker takes new connections
     INSPECTED_NOW = 4  # requests that the rule engine's inspectors have
-    LAST_GAUGE = 4
     ACCEPTED = 5
     HANDSHAKES = 6
     HANDSHAKE_FAILURES = 7
@@ -164,8 +163,6 @@ class Scalar(IntEnum):
     SILENT = 62  # connections to a TLS listener that ended before a byte came
     H2_CONNECTIONS = 63  # that began to speak HTTP/2
     H2_REQUESTS = 64
-    H2_ENDED = 65  # 16 kinds of floods and faults that ended a connection or a stream (observe.metrics.H2_ENDS)
-    H2_BACKENDS_ENDED = 81  # the same of connections to backends (observe.metrics.H2_BACKEND_ENDS)
     GRPC = 97  # 18 cells: calls that ended with that grpc-status, and those that ended without one
     PROXY_STRANGERS = 115  # connections that a listener with proxy_protocol refused: from others than those that are listed
     PROXY_HEADERS = 116  # no PROXY header, or none that could be read
@@ -189,11 +186,15 @@ class Scalar(IntEnum):
     INSPECTED = 192  # 64 cells: what steps made of requests (observe.metrics.INSPECTIONS)
     LAST_COUNTER = 255
     RULE_HITS = 256  # 193 cells: a tally of the rule engine's rules
+    H2_ENDED = 449  # 24 kinds of floods and faults that ended a connection or a stream (observe.metrics.H2_ENDS): counters, too
+    H2_BACKENDS_ENDED = 473  # the same of connections to backends (observe.metrics.H2_BACKEND_ENDS)
     COUNTS_CLIENTS = 511  # 1: something was written into this child's part of the client counts
     MIRRORED = 512  # 435 cells: a tally of paths for which mirrors answered otherwise
 
 
-GAUGES = (*range(Scalar.LAST_GAUGE + 1), Scalar.H2_OPEN, Scalar.H2_LIVE)
+H2_ENDS = 24
+ADDED_UP = (*range(Scalar.LAST_COUNTER + 1), *range(Scalar.H2_ENDED, Scalar.H2_BACKENDS_ENDED + H2_ENDS))
+GAUGES = (*range(Scalar.ACCEPTED), Scalar.H2_OPEN, Scalar.H2_LIVE)
 LATENCY_BUCKETS = 24
 GRPC_CODES = 18
 
@@ -280,18 +281,9 @@ def sums_of(rows: Iterable[list[int]], slots: int) -> list[int]:
 WORKERS_STATES = (SlotState.TIE, SlotState.TICKET, SlotState.ROTOR, SlotState.POLICY)
 """Written by the holder of the pick lock; the last one also without it."""
 CONTROLS_STATES = (
-    SlotState.HEALTH,
-    SlotState.HEALTH_SINCE_MS,
-    SlotState.CHECKS,
-    SlotState.CHECK_FAILURES,
-    SlotState.REACHABLE,
-    SlotState.SHARE,
-    SlotState.EJECTED_UNTIL_MS,
-    SlotState.EJECTIONS,
-    SlotState.WHY,
-    SlotState.NEXT_CHECK_MS,
-    SlotState.SPOKEN,
-)
+    SlotState.HEALTH, SlotState.HEALTH_SINCE_MS, SlotState.CHECKS, SlotState.CHECK_FAILURES, SlotState.REACHABLE, SlotState.SHARE,
+    SlotState.EJECTED_UNTIL_MS, SlotState.EJECTIONS, SlotState.WHY, SlotState.NEXT_CHECK_MS, SlotState.SPOKEN,
+)  # fmt: skip
 
 
 def writable(child: int, *, worker: bool) -> list[range]:
@@ -341,7 +333,7 @@ class Ledger:
             row[:] = memoryview(bytes(row.nbytes)).cast("q")
             cells[scalar_at(child, Scalar.COUNTS_CLIENTS)] = 0
         sound = True
-        for scalar in range(Scalar.LAST_COUNTER + 1):
+        for scalar in ADDED_UP:
             sound &= self._retire(scalar_at(child, scalar), scalar_at(RETIRED, scalar), keep=scalar not in GAUGES)
         sound &= tally.move(cells, scalar_at(child, Scalar.RULE_HITS), scalar_at(RETIRED, Scalar.RULE_HITS))
         sound &= path_tally.move(cells, scalar_at(child, Scalar.MIRRORED), scalar_at(RETIRED, Scalar.MIRRORED))

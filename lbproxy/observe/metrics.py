@@ -27,13 +27,14 @@ FAILURES = ("timeout", "not_tls", "client_certificate", "no_client_certificate",
 """Why handshakes fail."""
 H2_ENDS = (
     "h2_resets", "h2_reset_share", "h2_settings", "h2_pings", "h2_empty_data", "h2_windows", "h2_priorities", "h2_malformed",
-    "h2_large_heads", "h2_continuations", "h2_answers", "h2_header_size", "h2_header_count", "h2_glitches", "h2_stalled", "other",
+    "h2_large_heads", "h2_continuations", "h2_answers", "h2_header_size", "h2_header_count", "h2_glitches", "h2_stalled",
+    "h2_protocol", "h2_flow_control", "h2_frame_size", "h2_compression", "h2_stream_closed", "h2_preface", "h2_engine", "other",
 )  # fmt: skip
 """Why connections of HTTP/2 (or, "h2_stalled", streams) are ended by us, as the log has it."""
 H2_BACKEND_ENDS = (
     "h2_settings", "h2_pings", "h2_empty_data", "h2_windows", "h2_unasked", "h2_continuations", "h2_answers", "h2_header_size",
     "h2_header_count", "h2_glitches", "h2_protocol", "h2_flow_control", "h2_frame_size", "h2_compression", "h2_ping_timeout",
-    "other",
+    "h2_priorities", "h2_stalled", "h2_stream_closed", "h2_engine", "other",
 )  # fmt: skip
 """Why connections to backends of HTTP/2 are."""
 GRPC_CODES = (

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lbproxy.balance.ledger import (
+    ADDED_UP,
     GAUGES,
     GAUGES_PER_SLOT,
     RETIRED,
@@ -46,7 +47,7 @@ def test_cells_do_not_overlap() -> None:
     backends, children = (0, 1, SLOTS - 1), (0, 1, RETIRED - 1, RETIRED)
     cells = [int(header) for header in Header]
     cells += [state_at(state, backend) for state in SlotState for backend in backends]
-    cells += [scalar_at(child, scalar) for child in children for scalar in range(Scalar.LAST_COUNTER + 1)]
+    cells += [scalar_at(child, scalar) for child in children for scalar in ADDED_UP]
     cells += [cell_at(child, what, backend) for child in children for what in PerSlot for backend in backends]
     assert len(set(cells)) == len(cells)
     assert max(cells) == TOTAL_CELLS - 1
@@ -78,14 +79,14 @@ def test_a_death_keeps_counts_and_drops_gauges(ledger: Ledger) -> None:
     ledger.open_row(0)
     ledger.open_row(1)
     for life in (1, 2):
-        for scalar in range(Scalar.LAST_COUNTER + 1):
+        for scalar in ADDED_UP:
             ledger.cells[scalar_at(0, scalar)] = 10
             ledger.cells[scalar_at(1, scalar)] = 1
         for what in PerSlot:
             ledger.cells[cell_at(0, what, 7)] = 10
             ledger.cells[cell_at(1, what, 7)] = 1
         ledger.retire_row(0)
-        for scalar in range(Scalar.LAST_COUNTER + 1):
+        for scalar in ADDED_UP:
             assert ledger.total(scalar) == 1 + (10 * life if scalar not in GAUGES else 0)
         for what in PerSlot:
             assert ledger.slot_total(what, 7) == 1 + (0 if what in GAUGES_PER_SLOT else 10 * life)

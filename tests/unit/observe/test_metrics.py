@@ -8,7 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbproxy.observe.metrics import HEALTH_STATES, exposition, status
+from lbproxy.balance import ledger
+from lbproxy.http.h2 import engine, session
+from lbproxy.http.h2.floods import LIMITS
+from lbproxy.observe.metrics import H2_BACKEND_ENDS, H2_ENDS, HEALTH_STATES, exposition, status
 from lbproxy.observe.waf_totals import WafTotals
 from tests.unit.observe.sample import backend, snapshot
 
@@ -169,3 +172,14 @@ def test_the_rule_engine() -> None:
         assert line in lines
     said = json.loads(json.dumps(status(told)))["totals"]["waf"]
     assert (said["alive"], said["rules"]) == (2, {"942100": 7, "949110": 6})
+
+
+def test_every_end_of_an_connection_over_http_2_has_its_name() -> None:
+    """Whatever the engine and floods.py end it for: what is counted as "other" tells nobody anything."""
+    by_engine = {*engine._REASONS.values(), *(failure.reason for failure in session._TEXTS.values()), "h2_protocol", "h2_engine"}
+    floods = {*LIMITS, "h2_reset_share"}
+    assert by_engine | floods | {"h2_stalled"} == set(H2_ENDS) - {"other"}
+    assert by_engine - {"h2_preface"} <= set(H2_BACKEND_ENDS)
+    assert set(H2_BACKEND_ENDS) - {"other"} <= by_engine | floods | {"h2_stalled", "h2_unasked", "h2_ping_timeout"}
+    assert max(len(H2_ENDS), len(H2_BACKEND_ENDS)) <= ledger.H2_ENDS
+    assert H2_ENDS[-1] == H2_BACKEND_ENDS[-1] == "other"
