@@ -100,21 +100,12 @@ class TcpStream(Stream):
         self._write_watcher: Any = None
         self._told = False
         """The loop has told of input that nobody has looked at since."""
-        self.unread = False
-        self._unwaited = 0
-        self._paused = False
-        self._queued = 0
+        self._unwaited = self._queued = self.wired = self.stalls = 0
+        self.unread = self._paused = self._ended = self._reset = False
+        self.closed = self.half_closed = self.patient = False
         self._early = b""
-        self._ended = False
-        self._reset = False
-        self.wired = 0
-        self.closed = False
-        self.half_closed = False
         self.owner = None
-        self.patient = False
-        self.stalls = 0
-        self.deadline = NEVER
-        self.write_deadline = NEVER
+        self.deadline = self.write_deadline = NEVER
         self.write_stall = write_stall
         self._watcher = hub.loop.io(self._fd, READ)
         self._watcher.start(self._on_input)
