@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from lbproxy.cli.table import count, duration, table
+from lbproxy.cli.table import backends_of, count, duration, over_http2, table
 
 Answer = Mapping[str, Any]
 UNITS = ("B", "KiB", "MiB", "GiB")
@@ -51,6 +51,8 @@ def _head(before: Answer, now: Answer, elapsed: float) -> Iterator[str]:
         f"{_rate(old, new, 'retries', elapsed)} retries/s, {_rate(old, new, 'client_aborts', elapsed)} given up/s, "
         f"{len(workers)} workers, lag at most {max(lags, default=0)} ms"
     )
+    if told := over_http2(new, backends_of(now)):
+        yield f"{told}; {_rate(old, new, 'h2_requests', elapsed)} requests/s"
 
 
 def _waits(old: Answer, new: Answer) -> str:

@@ -27,9 +27,14 @@ def overview(answer: Answer, now: float) -> list[str]:
     lines += _acme(answer, now)
     lines += _key_sets(answer, now)
     lines += _taps(answer)
-    lines += ["", *_traffic(answer.get("totals") or {})]
+    lines += ["", *_traffic(answer.get("totals") or {}, backends_of(answer))]
     lines += _reload(answer.get("last_reload"), now)
     return lines
+
+
+def backends_of(answer: Answer) -> list[Answer]:
+    """All of them."""
+    return [backend for pool in answer.get("pools") or [] for backend in pool.get("backends") or []]
 
 
 def _head(answer: Answer) -> Iterator[str]:
@@ -178,7 +183,27 @@ def _weight(backend: Answer) -> str:
     return str(weight) if configured in (None, weight) else f"{weight} (file: {configured})"
 
 
-def _traffic(totals: Answer) -> Iterator[str]:
+def over_http2(totals: Answer, backends: Sequence[Answer]) -> str:
+    """How much of what is open is of HTTP/2, with clients and with backends; "" where nobody has spoken it."""
+    told = []
+    if totals.get("h2_connections"):
+        told.append(f"clients {count(totals.get('h2_open'))} connections, {count(totals.get('h2_live'))} streams")
+    if any(backend.get("h2_connects") for backend in backends):
+        connections, streams = (sum(each.get(name) or 0 for each in backends) for name in ("h2_connections", "h2_streams"))
+        told.append(f"backends {count(connections)} connections, {count(streams)} streams")
+    return f"HTTP/2: {'; '.join(told)}" if told else ""
+
+
+def _protocols(totals: Answer, backends: Sequence[Answer]) -> Iterator[str]:
+    """HTTP/2 and gRPC, if they were spoken; why connections were ended, if any were."""
+    if told := over_http2(totals, backends):
+        yield f"{told}; {count(totals.get('h2_requests'))} requests came over it"
+    for name, called in (("h2_ended", "HTTP/2 ended"), ("h2_backends_ended", "HTTP/2 of backends ended"), ("grpc", "gRPC calls")):
+        if found := [f"{why.replace('h2_', '')}: {count(number)}" for why, number in (totals.get(name) or {}).items() if number]:
+            yield f"{called}: {', '.join(found)}"
+
+
+def _traffic(totals: Answer, backends: Sequence[Answer]) -> Iterator[str]:
     if not totals:
         return
     classes = ", ".join(f"{name}: {count(number)}" for name, number in (totals.get("statuses") or {}).items() if number)
@@ -187,7 +212,7 @@ def _traffic(totals: Answer) -> Iterator[str]:
         f"{count(totals.get('live_requests'))} in flight, {count(totals.get('connections'))} connections, "
         f"{count(totals.get('retries'))} retries, {count(totals.get('client_aborts'))} given up by clients"
     )
-
+    yield from _protocols(totals, backends)
     inspected = [f"{name.replace('_', ' ')}: {count(number)}" for name, number in (totals.get("inspected") or {}).items() if number]
     if inspected:
         yield f"inspected: {', '.join(inspected)}"

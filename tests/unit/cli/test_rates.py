@@ -56,6 +56,14 @@ def test_rates_between_two_looks() -> None:
     assert lines[7].split() == ["b:1", "drained", "0", "0", "0", "-", "-"]
 
 
+def test_what_is_spoken() -> None:
+    """A line of HTTP/2, once somebody has spoken it."""
+    before, now = look(1000), look(2000)
+    before["totals"] |= {"h2_requests": 100}
+    now["totals"] |= {"h2_connections": 9, "h2_open": 2, "h2_live": 3, "h2_requests": 300}
+    assert screen(before, now, 2.0)[3] == "HTTP/2: clients 2 connections, 3 streams; 100 requests/s"
+
+
 @pytest.mark.parametrize("before", [{}, look(1000, pid=8), look(3000)])
 def test_no_rate_where_nothing_compares(before: dict[str, Any]) -> None:
     """The first look, a restarted lbproxy, counts that began anew."""

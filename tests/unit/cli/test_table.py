@@ -134,6 +134,26 @@ def test_everything_at_a_glance() -> None:
     ]
 
 
+def test_what_is_spoken() -> None:
+    """HTTP/2 and gRPC, where they are; of what never was there is not a word."""
+    totals = {
+        **ANSWER["totals"], "h2_connections": 9, "h2_open": 2, "h2_live": 3, "h2_requests": 1200,
+        "h2_ended": {"h2_resets": 1, "other": 0},
+        "h2_backends_ended": {"h2_pings": 2}, "grpc": {"OK": 7, "UNAVAILABLE": 0, "unheard": 1},
+    }  # fmt: skip
+    backends = [{"name": "a:1", "h2_connects": 4, "h2_connections": 2, "h2_streams": 5}, {"name": "b:1", "h2_connections": 1}]
+    lines = overview({"totals": totals, "pools": [{"name": "api", "backends": backends}]}, NOW)
+    assert lines[-4:] == [
+        "HTTP/2: clients 2 connections, 3 streams; backends 3 connections, 5 streams; 1,200 requests came over it",
+        "HTTP/2 ended: resets: 1",
+        "HTTP/2 of backends ended: pings: 2",
+        "gRPC calls: OK: 7, unheard: 1",
+    ]
+    quiet = {**ANSWER["totals"], "h2_connections": 0, "h2_requests": 0, "h2_ended": {"h2_resets": 0}, "grpc": {"OK": 0}}
+    lines = overview({"totals": quiet, "pools": [{"backends": [{"h2_connects": 0}]}]}, NOW)
+    assert not [line for line in lines if "HTTP/2" in line or "gRPC" in line]
+
+
 def test_why_a_backend_is_down() -> None:
     """Since when, and when it is asked next; what an older master does not tell is left out."""
     down = {"name": "b:80", "health": "down", "why": "bad status: 503", "health_since": NOW - 250.0, "next_check": NOW + 3.0}
