@@ -8,7 +8,7 @@ goes on unseen, as the route says; so is a message of which nobody tells a verdi
 from __future__ import annotations
 
 from lbproxy.config import model
-from lbproxy.errors import RequestError, UpstreamError
+from lbproxy.errors import LbproxyError, RequestError, UpstreamError
 from lbproxy.http.endless import endless
 from lbproxy.http.icap import adapted
 from lbproxy.http.icap.answers import BadIcapAnswer
@@ -38,14 +38,16 @@ MOST_PAGE = 1024 * 1024
 class Icap(Step):
     """Has messages of one route looked at, in one worker."""
 
-    __slots__ = ("_answers", "_count", "_requests", "settings")
+    __slots__ = ("_answers", "_count", "_requests", "_why", "settings")
 
-    def __init__(self, settings: model.IcapConfig, asked: Destination, count: Count, tell: Tell) -> None:
-        """`asked`: the ICAP servers, with time limits of their own; `tell`: told when they are left alone."""
+    def __init__(self, settings: model.IcapConfig, asked: Destination, count: Count, tell: Tell, why: Tell) -> None:
+        """`asked`: the ICAP servers, with time limits of their own; `tell`: told when they are left alone; `why`: told of each
+        message without a verdict."""
         self.settings = settings
         self._requests = Servers(settings, settings.reqmod, asked, tell) if settings.reqmod else None
         self._answers = Servers(settings, settings.respmod, asked, tell) if settings.respmod else None
         self._count = count
+        self._why = why
 
     def begin(self, journey: Journey) -> Course | None:
         """See Step. Raises RequestError when nobody tells a verdict, or for a body that is too large; Answered when the server
@@ -57,6 +59,12 @@ class Icap(Step):
         """What became of a message."""
         self._count(direction, outcome)
         journey.findings().note(direction, outcome)
+
+    def failed(self, journey: Journey, direction: str, error: LbproxyError) -> None:
+        """There is no verdict about a message."""
+        self.note(journey, direction, "failed")
+        if not (isinstance(error, UpstreamError) and error.reason == "icap_suspended"):  # that was told once, for all of them
+            self._why(str(error))
 
     def said(self, journey: Journey) -> bytes:
         """More fields of ICAP for a request."""
@@ -128,7 +136,7 @@ class _Request:
             else:
                 self._obey(inspection.verdict())
         except (UpstreamError, BadIcapAnswer) as error:
-            self._icap.note(self._journey, "icap", "failed")
+            self._icap.failed(self._journey, "icap", error)
             if self._icap.settings.on_failure != "pass":
                 raise RequestError(503, UNAVAILABLE, str(error)) from error
         finally:
@@ -251,7 +259,7 @@ class Following(Course):
                 self._obey(self._inspection.verdict())
         except (UpstreamError, BadIcapAnswer) as error:
             self.end()
-            icap.note(journey, "icap", "failed")
+            icap.failed(journey, "icap", error)
             if settings.on_failure != "pass":
                 raise RequestError(503, UNAVAILABLE, str(error)) from error
 
@@ -296,11 +304,14 @@ class _InspectedAnswer(Course):
             return sink
         if self._sink is not None:
             self._sink.stop()
-        self._sink = InspectedAnswer(
-            settings, self._servers, journey, sink, lambda outcome: self._icap.note(journey, "icap_answer", outcome),
-            self._icap.said(journey),
-        )  # fmt: skip
+        self._sink = InspectedAnswer(settings, self._servers, journey, sink, self._note, self._icap.said(journey))
         return self._sink
+
+    def _note(self, outcome: str | LbproxyError) -> None:
+        if isinstance(outcome, str):
+            self._icap.note(self._journey, "icap_answer", outcome)
+        else:
+            self._icap.failed(self._journey, "icap_answer", outcome)
 
     def end(self) -> None:
         """See Course."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from lbproxy.config import model
-from lbproxy.errors import RequestError, UpstreamError
+from lbproxy.errors import LbproxyError, RequestError, UpstreamError
 from lbproxy.http.heads import KnownHead
 from lbproxy.http.icap import adapted
 from lbproxy.http.icap.answers import BadIcapAnswer
@@ -21,6 +21,8 @@ from lbproxy.proxy.spool import Spool
 from lbproxy.proxy.steps.step import Journey
 from lbproxy.streams import BODY_READ
 
+Note = Callable[[str | LbproxyError], None]
+
 
 class InspectedAnswer(Sink):
     """Keeps one answer, shows it, and passes on what the verdict leaves."""
@@ -30,9 +32,9 @@ class InspectedAnswer(Sink):
         "_service", "_settings", "_spool", "_unseen",
     )  # fmt: skip
 
-    def __init__(self, settings: model.IcapConfig, servers: Servers, journey: Journey, behind: Sink, note: Callable[[str], None],
+    def __init__(self, settings: model.IcapConfig, servers: Servers, journey: Journey, behind: Sink, note: Note,
                  said: bytes) -> None:  # fmt: skip
-        """`note`: told what became of it; `said`: more fields of ICAP."""
+        """`note`: told what became of it, or why there is no verdict; `said`: more fields of ICAP."""
         self._settings = settings
         self._servers = servers
         self._journey = journey
@@ -131,8 +133,8 @@ class InspectedAnswer(Sink):
         self._unseen = True
         self._pass_on()
 
-    def _failed(self, error: Exception) -> None:
-        self._note("failed")
+    def _failed(self, error: LbproxyError) -> None:
+        self._note(error)
         if self._settings.on_failure != "pass":
             raise RequestError(503, "icap_unavailable", str(error)) from error
         self._go_on_unseen()

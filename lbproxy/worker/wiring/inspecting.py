@@ -107,6 +107,8 @@ class Means(NamedTuple):
     """Told of requests in which rules found something, or in the answers to them."""
     copies: Copies | None = None
     """Room for what is copied to be looked at. None: each route has its own."""
+    no_verdict: Tell = lambda why: None
+    """Told of messages that ICAP servers have told no verdict about, and why."""
     settle: Callable[[float], None] = lambda until: None
     """Waits until taps have passed on what they have, or until that moment: the process is about to end."""
 
@@ -144,6 +146,9 @@ def make_means(
     def suspended(why: str) -> None:
         noisy.warning("icap.suspended", why=why, then="left alone for a while")
 
+    def no_verdict(why: str) -> None:
+        noisy.warning("icap.no_verdict", why=why)
+
     wishes = KeyWishes(send, time.monotonic)
     passwords = any(route.basic_auth is not None for route in handover.config.routes)
     verify = PasswordThread().verify if passwords else None
@@ -156,7 +161,9 @@ def make_means(
 
     link = None if looks is None else InspectorLink(looks, waiting)
     taps, settle = make_taps(handover, count, alarm)
-    return Means(count, documents, memory, verify, differs, wishes.wish, suspended, taps, wafs, link, attacked, Copies(), settle)
+    return Means(
+        count, documents, memory, verify, differs, wishes.wish, suspended, taps, wafs, link, attacked, Copies(), no_verdict, settle
+    )
 
 
 TapsByName = dict[str, tuple[model.TapConfig, Take]]
@@ -211,7 +218,7 @@ def inspections(route: RouteConfig, means: Means, asked: Callable[[str, float], 
         assert means.inspectors is not None
         found.append(WafStep(route.waf, means.wafs.index(route.waf), means.inspectors, means.told, means.attacked, means.copies))
     if route.icap is not None:
-        found.append(Icap(route.icap, asked(route.icap.pool, route.icap.timeout), means.told, means.suspended))
+        found.append(Icap(route.icap, asked(route.icap.pool, route.icap.timeout), means.told, means.suspended, means.no_verdict))
     if route.mirror is not None:  # last: what others refuse is not mirrored
         found.append(Mirror(route.mirror, asked(route.mirror.pool, route.mirror.timeout), means.told, means.differs))
     return found

@@ -157,6 +157,7 @@ class World(Strands):
                 self.ledger.cells[state_at(SlotState.HEALTH, slot)] = HealthState.UP
             named[route.icap.pool] = Pool("icap", asked, self.ledger, pick_lock, 0)
         self.suspended: list[str] = []
+        self.no_verdicts: list[str] = []
         self.tapped: list[tuple[str, str, int, bytes, bytes]] = []
         self.tap_full = False
         self.documents = Documents(self.config, contents)
@@ -169,7 +170,7 @@ class World(Strands):
             lambda *facts: self.differences.append(facts), self.wanted.append, self.suspended.append,
             {} if tap is None else {tap.name: (tap, self._tap)},
             self.config.wafs, inspectors, lambda path, client, verdict: self.attacks.append((path, verdict)),
-            self.copies,
+            self.copies, self.no_verdicts.append,
         )  # fmt: skip
         self.routed = make_destinations(self.config, named, [filters], bytes(32), means=means).routes
         self.scratch, self.idle = scratch, UpstreamPool(self.clock, checked=self.ledger.spoken)

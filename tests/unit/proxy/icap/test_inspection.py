@@ -104,12 +104,24 @@ FAILURES: dict[str, tuple[bytes, ...]] = {
     "chunks": (changed(PAGE, b"x")[:-8] + b"zz\r\n",),
 }
 
+WHY = {
+    "closed": "closed before its answer was whole",
+    "cut": "closed before its answer was whole",
+    "garbage": "no status line of ICAP",
+    "error": "answers 500",
+    "nothing in it": "in it",
+    "places": "Encapsulated",
+    "endless": "without an end",
+    "no HTTP": "answer in it",
+    "chunks": "CRLF",
+}
+
 
 @pytest.mark.parametrize("way", ["refuse", "pass"])
 @pytest.mark.parametrize("kind", FAILURES)
 @pytest.mark.parametrize("direction", ["reqmod", "respmod"])
 def test_no_verdict(kind: str, way: str, direction: str) -> None:
-    """Two servers are asked, then it is refused, or goes on."""
+    """Two servers are asked, then it is refused, or goes on; whoever looks into the log reads why."""
     asked: Any = {direction: "/scan"}
     world = looked_at(servers=2, on_failure=way, **asked)
     client = world.connect()
@@ -137,4 +149,6 @@ def test_no_verdict(kind: str, way: str, direction: str) -> None:
     assert client.take().endswith(end)
     assert world.outcomes() == [(status, "" if way == "pass" else "icap_unavailable")]
     assert world.inspected == [f"{'icap' if direction == 'reqmod' else 'icap_answer'} failed"]
+    assert len(world.no_verdicts) == 1
+    assert WHY[kind] in world.no_verdicts[0]
     world.at_rest()
