@@ -80,7 +80,12 @@ class Authorize(Step):
             asked, rewriter = self._question.head(head, forwarder), self._subrequest.destination.rewriter
             if rewriter is not None:
                 asked = rewriter.begin(forwarder, head).request(asked)
-            answer = self._subrequest.ask(service, b"GET", asked, asker=journey)
+            try:
+                answer = self._subrequest.ask(service, b"GET", asked, asker=journey)
+            except RequestError as error:
+                if error.reason == UNAVAILABLE:  # else all who wait would ask in the last moment of their own time
+                    raise UpstreamError(503, UNAVAILABLE, str(error)) from error
+                raise
             if answer.head.status >= 500:
                 raise UpstreamError(503, UNAVAILABLE, f"{answer.head.status} of whoever was asked")
             return self._question.verdict(answer.head, answer.body)

@@ -454,6 +454,20 @@ def test_whoever_asks_and_leaves_leaves_it_to_one_who_waits() -> None:
     world.at_rest()
 
 
+def test_whoever_answers_nobody_is_not_asked_by_all_who_waited() -> None:
+    """The time of the one who asks is over while he is connecting still: that is everybody's failure, as any other."""
+    world = asking(**CACHED)
+    world.hanging.add(9000)
+    clients = [world.connect() for _ in range(10)]
+    for client in clients[:9]:
+        client.feed(get("/a", "Cookie: me"))
+    world.pass_time(1.0)
+    clients[9].feed(get("/a", "Cookie: me"))
+    world.pass_time(1.25)
+    assert [client.take()[:12] for client in clients] == [b"HTTP/1.1 503"] * 10
+    assert len(world.dials) == 1
+
+
 @pytest.mark.parametrize("how", ["fails", "late", "cookie"])
 def test_what_those_who_wait_do_not_share(how: str) -> None:
     """A failure is everybody's, a cookie is for each to ask for."""
