@@ -23,7 +23,10 @@ from lbproxy.remembered import Budget
 
 _GRPC = b"application/grpc"
 VARY = b"\r\nVary: Accept-Encoding"
-_KEPT = re.compile(rb"\r\n(?:content-encoding|content-range|content-digest|repr-digest|digest|content-md5|signature):")
+_KEPT = re.compile(
+    rb"\r\n(?:content-encoding|content-range|content-digest|repr-digest|digest|content-md5|signature"
+    rb"|x-amz-checksum-[^:\r]*+|x-goog-hash|x-ms-blob-content-md5):"
+)
 """In lower case: fields that say something of the body's bytes as they are."""
 _NO_TRANSFORM = re.compile(rb"(?:^|,)[ \t]*no-transform[ \t]*(?:,|$)", re.IGNORECASE)
 _CUT = re.compile(rb"\r\n(?i:content-length|accept-ranges|transfer-encoding|connection|keep-alive):[^\r\n]*")

@@ -24,6 +24,8 @@ _OF_THE_BODY = frozenset({
     b"repr-digest", b"transfer-encoding", b"trailer", b"etag",
 })  # fmt: skip
 """What a 304 does not change: it tells of bytes that are stored already (RFC 9111 3.2)."""
+_OF_ALL_BYTES = line_finder((b"content-digest", b"content-md5"))
+"""What is wrong of a part (RFC 9530 2, 2616 14.15). Repr-Digest and Digest tell of the whole, whatever comes of it."""
 _LENGTH = re.compile(rb"\r\n(?i:content-length):[^\r]*")
 
 
@@ -55,6 +57,7 @@ def not_modified(head: bytes) -> bytes:
 def part(head: bytes, first: int, last: int, length: int) -> bytes:
     """A 206 with the bytes from `first` to `last`, both included, of so many."""
     block = head[head.find(b"\r\n") :] if b"\r\n" in head else b""
+    block = cut(block, block.lower(), _OF_ALL_BYTES)
     says = b"\r\nContent-Range: bytes %d-%d/%d\r\nContent-Length: %d" % (first, last, length, last - first + 1)
     return b"HTTP/1.1 206 Partial Content" + block + says + END
 

@@ -75,6 +75,8 @@ LONG = b"Content-Length: 5000"
         (b"200 OK", (CSS, LONG, b"Content-Digest: sha-256=:abc:"), Compressible.AS_IT_IS),
         (b"200 OK", (CSS, LONG, b"Repr-Digest: sha-256=:abc:"), Compressible.AS_IT_IS),
         (b"200 OK", (CSS, LONG, b"Content-MD5: abc"), Compressible.AS_IT_IS),
+        (b"200 OK", (CSS, LONG, b"X-Amz-Checksum-Sha256: abc"), Compressible.AS_IT_IS),
+        (b"200 OK", (CSS, LONG, b"x-goog-hash: md5=abc"), Compressible.AS_IT_IS),
         (b"204 No Content", (CSS,), Compressible.AS_IT_IS),
         (b"206 Partial Content", (CSS, LONG, b"Content-Range: bytes 0-4999/9999"), Compressible.VARIES),
         (b"304 Not Modified", (), Compressible.VARIES),

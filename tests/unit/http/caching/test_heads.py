@@ -36,6 +36,14 @@ def test_part() -> None:
     assert said["etag"] == b'"a"'
 
 
+def test_digests_of_a_part() -> None:
+    """What tells of the bytes that come is not said of others; what tells of the whole is (RFC 9530 2, 3)."""
+    told = b"Content-MD5: a", b"content-digest: sha-256=:a:", b"Repr-Digest: sha-256=:a:", b"Digest: sha-256=a"
+    head = heads.stored(response(*told), b"")
+    assert {name for name, _ in fields(heads.part(head, 2, 4, 10))} == {"repr-digest", "digest", "content-range", "content-length"}
+    assert {name for name, _ in fields(heads.sized(head, 10))} > {"content-md5", "content-digest"}
+
+
 def test_unsatisfiable() -> None:
     """It says how many there are."""
     made = heads.unsatisfiable(HEAD, 10)
