@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import json
 import os
 import secrets
 import shlex
@@ -23,6 +24,7 @@ from lbproxy.config.model import ProcessConfig
 from lbproxy.config.units import parse_duration
 from tests.conftest import Stage
 from tests.support.command import Command
+from tests.support.howto import Page
 from tests.support.ports import free_port
 from tests.support.process import ROOT, run_cli_under
 from tests.support.tools import need
@@ -225,6 +227,27 @@ def test_systemd_takes_the_units(tmp_path: Path) -> None:
     done = subprocess.run([analyze, "verify", "--man=no", *units], capture_output=True, text=True, timeout=60, check=False)
     ours = [line for line in done.stderr.splitlines() if "lbproxy" in line]
     assert (done.returncode, ours) == (0, []), done.stderr
+
+
+def test_systemd_takes_what_a_tap_with_an_interface_wants(tmp_path: Path) -> None:
+    """As its how-to has it, beside what the unit says: what was allowed still is, and packets are."""
+    analyze, unit = need("systemd-analyze"), tmp_path / "lbproxy.service"
+    unit.write_text((CONF / unit.name).read_text().replace("/usr/local/bin/lbproxy", shlex.quote(sys.executable)))
+
+    def refused() -> set[str]:
+        """Families and rights, of those that are told of."""
+        words = [analyze, "security", "--offline=true", "--json=short", str(unit)]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+        kinds = ("RestrictAddressFamilies", "CapabilityBoundingSet")
+        return {each["name"] for each in json.loads(done.stdout) if each["set"] and each["name"].startswith(kinds)}
+
+    before = refused()
+    (tmp_path / "lbproxy.service.d").mkdir()
+    (tmp_path / "lbproxy.service.d/override.conf").write_text(Page("tap.md").block("ini"))
+    done = subprocess.run([analyze, "verify", "--man=no", str(unit)], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, [line for line in done.stderr.splitlines() if "override" in line]) == (0, []), done.stderr
+    assert before == refused() | {"RestrictAddressFamilies=~AF_PACKET"}
+    assert before > refused()
 
 
 def test_the_service_outlasts_a_drain(service: configparser.SectionProxy) -> None:

@@ -15,6 +15,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from ipaddress import ip_network
 from typing import Any, NoReturn
@@ -60,9 +61,12 @@ def main(descriptor: int) -> NoReturn:
 
 
 def stand_back() -> None:
-    """Behind who serves requests: with less of a core that both want, and none the moment a message comes, while they have it."""
-    os.nice(LESS)
-    os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+    """Behind who serves requests: with less of a core that both want, and none the moment a message comes, while they have it.
+    Where that may not be said it is no reason to do nothing."""
+    with suppress(OSError):
+        os.nice(LESS)
+    with suppress(OSError):
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 class TapProcess:

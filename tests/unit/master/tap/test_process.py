@@ -14,7 +14,7 @@ import pytest
 
 from lbproxy.master.system.tap_openings import fifo
 from lbproxy.master.tap import process as module
-from lbproxy.master.tap.process import TapProcess
+from lbproxy.master.tap.process import TapProcess, stand_back
 from lbproxy.observe.tapped import Tapped, messages
 from tests.unit.net.test_tap_outputs import packets
 
@@ -210,3 +210,17 @@ def test_the_master_goes(scene: Scene) -> None:
     reader.settimeout(60)
     with reader:
         assert len(packets(reader.recv(10**6))) == PACKETS
+
+
+def test_who_may_not_stand_back_stands_where_he_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a container that refuses such calls conversations are sent on all the same."""
+    asked: list[object] = []
+
+    def refused(*what: object) -> None:
+        asked.append(what)
+        raise PermissionError
+
+    monkeypatch.setattr(os, "nice", refused)
+    monkeypatch.setattr(os, "sched_setscheduler", refused)
+    stand_back()
+    assert len(asked) == 2
