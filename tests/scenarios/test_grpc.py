@@ -106,6 +106,24 @@ def test_deadlines_and_cancels_reach_the_backend(stage: Stage, site: tuple[GrpcS
     assert_books_close(proxy)
 
 
+@pytest.mark.parametrize("field", ["grpc-timeout", "grpc-previous-rpc-attempts", "my-data-bin"])
+def test_what_one_client_says_wrongly_is_not_held_against_others(stage: Stage, field: str) -> None:
+    """They share a connection to the backend, and with it a table of compression, of which it refuses what it could not read."""
+    with GrpcSite() as backend:
+        proxy = front(stage, backend.address, app={"protocol": "h2"})
+        sound = {"grpc-timeout": "20S", "grpc-previous-rpc-attempts": "1", "my-data-bin": "AAAA"}[field]
+        with httpx.Client(http2=True, verify=ssl.create_default_context(cafile=stage.authority.file), trust_env=False) as client:
+            for value, expected in (("*", "13"), ("x", "13"), (sound, "0")):
+                answer = client.post(
+                    f"https://localhost:{proxy.port()}/lbproxy.test.Site/Echo", content=bytes(5), timeout=PATIENCE,
+                    headers={"content-type": "application/grpc", "te": "trailers", field: value},
+                )  # fmt: skip
+                assert answer.headers.get("grpc-status", "0") == expected, answer.headers.get("grpc-message")
+        eventually(lambda: sum(calls(proxy).values()) == 3, "calls counted")
+        assert calls(proxy) == {"OK": 1, "INTERNAL": 2}
+        assert_books_close(proxy)
+
+
 def test_errors_of_ours_are_statuses(stage: Stage) -> None:
     """By which clients know whether to call again: nobody there, no route, too much."""
     with GrpcSite() as backend:

@@ -5,7 +5,9 @@ first, names in lower case, nothing about a connection (RFC 9113 8.2.2, 8.3.1), 
 bytes are the same fields, so a client that repeats its request pays a look-up.
 
 Credentials and cookies are never put into the table of compression (RFC 7541 7.1.3): the connection is shared by clients who do not
-trust each other, and what one could learn of another's from the size of a frame it must not.
+trust each other, and what one could learn of another's from the size of a frame it must not. Nor is what gRPC reads: its servers by
+C-core (grpcio and others) read a field when it enters the table, and refuse all calls that refer to one that they could not read,
+be it for its name alone. A client that sends `grpc-timeout: 1x` once would have the deadlines of all others refused.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ _OF_A_CONNECTION = frozenset(
     (b"connection", b"host", b"http2-settings", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade")
 )
 _SECRET = frozenset((b"authorization", b"cookie"))
+_GRPC_SAYS_OFTEN = frozenset((b"identity", b"gzip", b"deflate"))
 _WEBSOCKET = b"\r\nupgrade: websocket\r\n"
 
 
@@ -78,7 +81,7 @@ def laid_out(head: bytes, scheme: bytes) -> Laid:
             if b"trailers" not in [coding.strip(b" \t") for coding in value.lower().split(b",")]:
                 continue
             value = b"trailers"
-        regular.append(never_indexed(name, value) if name in _SECRET else (name, value))
+        regular.append(never_indexed(name, value) if name in _SECRET or _is_read_by_grpc(name, value) else (name, value))
     accept = digest(head[len(line) : -4]) if head.lower().find(_WEBSOCKET) >= 0 else b""
     pseudo: list[Field] = [(b":method", method), (b":scheme", scheme)]
     if accept:
@@ -88,3 +91,12 @@ def laid_out(head: bytes, scheme: bytes) -> Laid:
     if authority:
         pseudo.append((b":authority", authority))
     return Laid((*pseudo, *regular), accept)
+
+
+def _is_read_by_grpc(name: bytes, value: bytes) -> bool:
+    """Names of its own, and those whose values are base64; but for what is known to be sound, and stands in most calls."""
+    if name.endswith(b"-bin"):
+        return True
+    if not name.startswith(b"grpc-") or name == b"grpc-accept-encoding":
+        return False
+    return name != b"grpc-encoding" or value not in _GRPC_SAYS_OFTEN

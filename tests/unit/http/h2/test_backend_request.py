@@ -48,6 +48,16 @@ def test_a_request_without_a_host() -> None:
     assert b":authority" not in dict(laid_out(head(host=b""), b"http").fields)
 
 
+@pytest.mark.parametrize(("line", "indexed"), [
+    (b"grpc-timeout: 1S", False), (b"Grpc-Timeout: 1x", False), (b"grpc-previous-rpc-attempts: x", False), (b"k-bin: !", False),
+    (b"grpc-trace-bin: AAAA", False), (b"grpc-encoding: foo", False), (b"grpc-encoding: gzip", True),
+    (b"grpc-accept-encoding: identity, gzip", True), (b"x-grpc-web: 1", True), (b"k-bins: a", True),
+])  # fmt: skip
+def test_what_grpc_reads_stays_out_of_the_table(line: bytes, indexed: bool) -> None:
+    """Servers by C-core refuse every call that refers to an entry which they could not read, whoever has sent that."""
+    assert (type(laid_out(head(line), b"http").fields[-1]) is tuple) == indexed
+
+
 def test_secrets_stay_out_of_the_table() -> None:
     """A connection is shared by clients: what one says must not shorten the frames of another (RFC 7541 7.1)."""
     heard = Heard()
