@@ -12,6 +12,8 @@ on how structures are laid out (`_fits`). Where anything is not as expected, con
   of making. Heads and trailers come in turns, and are compared each with their like. Of an idle peer nothing is kept (`forget`).
 - What comes of a stream's body in one read is told as one piece, and copied once, when the library has returned (`_gather`): its frames
   take turns with those of others, and each piece would cost a wake-up's work and a place in a list, and be joined again.
+- Fields that leave are not copied: a session holds them (`_leaving`) until nothing that was submitted waits in the library any more.
+  Their names are in lower case, as all who lay fields out have them.
 - Bodies wait as they were given, and are copied once, behind the frame's head into what `output` returns. What belongs to a stream
   (`Body`) is found by its number and nothing else, and goes when the library says that the stream is closed.
 - What a session is made of has a place of its own (session_memory.pyx), which is empty while its connection is idle (`forget`). So
@@ -84,6 +86,7 @@ cdef enum:
     OF_REQUEST = 0  # NGHTTP2_HCAT_REQUEST
     BEHIND = 3  # NGHTTP2_HCAT_HEADERS: trailers, or the answer behind an interim one
     NEVER_INDEX = 1
+    NO_COPY = 2 | 4  # neither of the name, which is in lower case already, nor of the value
     DATA_EOF = 1
     DATA_NO_END_STREAM = 2
     DATA_NO_COPY = 4
@@ -221,6 +224,7 @@ ctypedef int (*session_new_t)(void **, void *, void *, void *, Allocator *) noex
 ctypedef Py_ssize_t (*mem_recv_t)(void *, const uint8_t *, size_t) noexcept
 ctypedef Py_ssize_t (*mem_send_t)(void *, const uint8_t **) noexcept
 ctypedef int (*of_session_t)(void *) noexcept
+ctypedef size_t (*size_of_session_t)(void *) noexcept
 ctypedef int (*of_stream_t)(void *, int32_t) noexcept
 ctypedef uint32_t (*setting_t)(void *, int) noexcept
 ctypedef int (*submit_settings_t)(void *, uint8_t, Setting *, size_t) noexcept
@@ -249,6 +253,7 @@ cdef mem_recv_t session_mem_recv2
 cdef mem_send_t session_mem_send2
 cdef of_session_t session_want_read, session_want_write, session_check_request_allowed, session_get_last_proc_stream_id
 cdef of_session_t session_get_remote_window_size, submit_shutdown_notice
+cdef size_of_session_t session_get_outbound_queue_size
 cdef of_stream_t session_resume_data, session_get_stream_local_close, session_get_stream_remote_window_size
 cdef of_stream_t session_get_stream_local_window_size
 cdef setting_t session_get_remote_settings
@@ -328,6 +333,7 @@ cdef class _Native(Session):
     cdef Py_ssize_t _list_count
     cdef long _given_up
     cdef list _fields
+    cdef list _leaving
     cdef tuple _before
     cdef tuple _head_before
     cdef tuple _trailers_before
@@ -351,6 +357,7 @@ cdef class _Native(Session):
         self.whole = True
         self._server = server
         self._rest = b""
+        self._leaving = []
         self._head_before = self._trailers_before = ()
         self._list_size, self._list_count = bounds.list_size, bounds.list_count
         for key, value in first_settings(bounds, server, tunnels).items():
@@ -687,6 +694,8 @@ cdef class _Native(Session):
             self._into = NULL
             if large != NULL:
                 Py_DECREF(large)
+        if self._leaving and not session_get_outbound_queue_size(self._session):
+            self._leaving.clear()
         self._settle()
         return said
 
@@ -991,6 +1000,8 @@ cdef class _Native(Session):
             if nv != few:
                 free(nv)
         self._done(result)
+        if result >= 0:
+            self._leaving.append(all_fields)
         return result
 
     cdef int _settle(self) except -1:
@@ -1021,6 +1032,8 @@ cdef class _Native(Session):
         if self._session != NULL:
             session_del(self._session)
             self._session = NULL
+        if self._leaving is not None:
+            self._leaving.clear()
         give_back(&self._memory)
         self._drop_bodies()
 
@@ -1048,7 +1061,7 @@ cdef inline bint _equal(tuple field, const uint8_t *name, size_t name_size, cons
 
 
 cdef int _lay(tuple fields, Nv *nv) except -1:
-    """As the library reads them; who calls keeps the fields."""
+    """As the library reads them, until they have left; who calls keeps the fields."""
     cdef Py_ssize_t at
     cdef bytes name, value
     for at in range(PyTuple_GET_SIZE(fields)):
@@ -1060,7 +1073,7 @@ cdef int _lay(tuple fields, Nv *nv) except -1:
             raise TypeError("a field is two bytes objects")
         nv[at].name, nv[at].namelen = <uint8_t *>PyBytes_AS_STRING(name), PyBytes_GET_SIZE(name)
         nv[at].value, nv[at].valuelen = <uint8_t *>PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value)
-        nv[at].flags = 0 if PyTuple_CheckExact(field) else NEVER_INDEX
+        nv[at].flags = NO_COPY if PyTuple_CheckExact(field) else NO_COPY | NEVER_INDEX
     return 0
 
 
@@ -1226,7 +1239,7 @@ cdef int _load(str path) except -1:
     global session_get_stream_local_close, session_get_stream_remote_window_size, session_get_remote_settings, submit_settings
     global submit_request2, submit_response2, submit_headers, submit_trailer, submit_rst_stream, submit_ping, submit_goaway
     global session_consume, session_consume_connection, session_set_local_window_size, session_get_extpri_stream_priority, _callbacks
-    global session_get_stream_local_window_size
+    global session_get_stream_local_window_size, session_get_outbound_queue_size
     cdef void *library = dlopen(os.fsencode(path), RTLD_NOW | RTLD_NOLOAD)
     if library == NULL:
         raise LookupError(path)
@@ -1245,6 +1258,7 @@ cdef int _load(str path) except -1:
     session_del = <del_t>_find_function(library, "session_del")
     session_mem_recv2 = <mem_recv_t>_find_function(library, "session_mem_recv2")
     session_mem_send2 = <mem_send_t>_find_function(library, "session_mem_send2")
+    session_get_outbound_queue_size = <size_of_session_t>_find_function(library, "session_get_outbound_queue_size")
     session_want_read = <of_session_t>_find_function(library, "session_want_read")
     session_want_write = <of_session_t>_find_function(library, "session_want_write")
     session_check_request_allowed = <of_session_t>_find_function(library, "session_check_request_allowed")
