@@ -132,6 +132,7 @@ BOUNDS = {
     "net.job_thread._jobs": "the same",
     "net.scratch._free": "by the blocks of the file, and emptied with it",
     "net.strands._idle": "by a constant",
+    "net.strands._runners": "by the requests and connections under way, and those that wait for more",
     "net.work_budget._queue": CONNECTIONS,
     "observe.access._everyday": "4096 names of backends",
     "observe.access._hosts": "512 Hosts of at most 260 bytes, measured below",

@@ -28,23 +28,43 @@ UNNEEDED = 1.0
 _switch_to = greenlet.switch  # see tcp_stream
 
 
-class _Strand(greenlet):
-    """`task`: what it does now, None while it waits for something to do."""
+class _Runner:
+    """A greenlet that runs one task after another. It is of greenlet's own type: of one derived from that greenlet asks the type's
+    bases for each reference that a switch takes, a thousand instructions a request."""
 
-    __slots__ = ("task",)
+    __slots__ = ("_strands", "strand", "task")
 
-    task: Callable[[], None] | None
+    def __init__(self, strands: GeventStrands, hub: greenlet) -> None:
+        self._strands = strands
+        self.strand = greenlet(self.serve, hub)
+        self.task: Callable[[], None] | None = None
+        """What it does now, None while it waits for something to do."""
+
+    def serve(self) -> None:
+        """In the greenlet."""
+        strands = self._strands
+        try:
+            while self.task is not None:
+                self.task()
+                self.task = None  # it may hold a connection
+                if not strands.rests(self):
+                    return
+                strands.park()
+        finally:
+            strands.has_ended(self)
 
 
 class GeventStrands(Strands):
     """Children of this thread's hub: what a greenlet lets out would stop the event loop, so `run` must let nothing out."""
 
-    __slots__ = ("_hub", "_idle", "_least", "_run_callback", "_thins_out", "_timer")
+    __slots__ = ("_hub", "_idle", "_least", "_run_callback", "_runners", "_thins_out", "_timer")
 
     def __init__(self) -> None:
         self._hub = get_hub()
         self._run_callback = self._hub.loop.run_callback
-        self._idle: list[_Strand] = []
+        self._idle: list[_Runner] = []
+        self._runners: dict[Strand, _Runner] = {}
+        """All, by their greenlets."""
         self._least = 0
         """Of those that wait, how many have not been needed since `_thin_out` looked."""
         # A repeating one, started with `again`: one that fires once would on its second start fire at once.
@@ -59,33 +79,35 @@ class GeventStrands(Strands):
         """See Strands."""
         idle = self._idle
         if idle:
-            strand = idle.pop()
+            runner = idle.pop()
             if len(idle) < self._least:
                 self._least = len(idle)
         else:
-            strand = _Strand(self._serve, self._hub)
-        strand.task = run  # not as an argument of `switch`: a greenlet holds those that it is started with until it ends
-        strand.switch()
+            runner = _Runner(self, self._hub)
+            self._runners[runner.strand] = runner
+        runner.task = run  # not as an argument of the switch: a greenlet holds those that it is started with until it ends
+        _switch_to(runner.strand)
 
-    def _serve(self) -> None:
-        strand, idle, hub = getcurrent(), self._idle, self._hub
-        assert isinstance(strand, _Strand)
-        while strand.task is not None:
-            strand.task()
-            strand.task = None  # it may hold a connection
-            if len(idle) >= IDLE_STRANDS:
-                return
-            idle.append(strand)
-            if not self._thins_out:
-                self._thins_out = True
-                self._timer.again(self._thin_out)
-            _switch_to(hub)
+    def rests(self, runner: _Runner) -> bool:
+        """It has nothing more to do; whether it waits for more. From its greenlet."""
+        idle = self._idle
+        if len(idle) >= IDLE_STRANDS:
+            return False
+        idle.append(runner)
+        if not self._thins_out:
+            self._thins_out = True
+            self._timer.again(self._thin_out)
+        return True
+
+    def has_ended(self, runner: _Runner) -> None:
+        """It runs no more tasks."""
+        del self._runners[runner.strand]
 
     def _thin_out(self) -> None:
         """From the event loop, as long as there are any."""
         idle, unneeded = self._idle, self._least
-        for strand in idle[:unneeded]:  # the longest unused
-            strand.switch()  # with no task it ends
+        for runner in idle[:unneeded]:  # the longest unused
+            runner.strand.switch()  # with no task it ends
         del idle[:unneeded]
         self._least = len(idle)
         if not idle:
@@ -110,7 +132,8 @@ class GeventStrands(Strands):
 
     def throw_later(self, strand: Strand, error: BaseException) -> None:
         """See Strands."""
-        self._run_callback(_throw, strand, strand.task if isinstance(strand, _Strand) else None, error)
+        runner = self._runners.get(strand)
+        self._run_callback(_throw, strand, runner, None if runner is None else runner.task, error)
 
 
 class _Alarm:
@@ -133,9 +156,9 @@ class _Alarm:
         self._timer.close()
 
 
-def _throw(strand: Strand, task: Callable[[], None] | None, error: BaseException) -> None:
-    if isinstance(strand, _Strand):
-        if task is not None and strand.task is task:
+def _throw(strand: Strand, runner: _Runner | None, task: Callable[[], None] | None, error: BaseException) -> None:
+    if runner is not None:
+        if task is not None and runner.task is task:
             strand.throw(error)
     elif isinstance(strand, greenlet) and not strand.dead:
         strand.throw(error)
