@@ -168,23 +168,28 @@ class OwnClient:
         behind, fill, head = self._behind, self._fill, self._head
         assert head is not None
         self._head = None
-        first = self._piece(BODY_READ)
         answer, out, lines = head
-        behind.begin(answer, out, lines, [first])
+        behind.begin(answer, out, lines, [self._piece(BODY_READ)])
         while True:
-            if self._at < fill.there:
-                data = self._piece(behind.room())
-                if self._whole and self._at == fill.there:
-                    behind.end(data, self._trailers)
-                    return
-                behind.piece(data)
-            elif self._last:
+            if self._at == fill.there and self._last:
                 if self._whole:
                     behind.end(b"", self._trailers)
                 return
-            else:
+            limit = behind.room()  # first of all: nothing is held for a client that takes nothing
+            if self._at == fill.there and not self._last:
                 self._parked = True
                 self._service.strands.park()
+            if self._at < fill.there and self._pass_on(limit):
+                return
+
+    def _pass_on(self, limit: int) -> bool:
+        """What is there, up to about `limit` bytes. Whether that was the end."""
+        data = self._piece(limit)
+        if self._whole and self._at == self._fill.there:
+            self._behind.end(data, self._trailers)
+            return True
+        self._behind.piece(data)
+        return False
 
     def _piece(self, limit: int) -> bytes:
         """What the client gets next. Raises CacheError."""

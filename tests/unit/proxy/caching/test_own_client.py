@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 
 from lbproxy.config import model
+from lbproxy.proxy.caching.own_client import OwnClient
 from tests.unit.proxy.caching.stores import CHUNKED, FRESH, LAST, Caching, chunk, gone, herd, taken, unchunked
 from tests.unit.proxy.fake_stream import EOF, LOST
 from tests.unit.proxy.world import get, ok
@@ -135,3 +138,19 @@ def test_a_client_that_keeps_up_has_each_piece_at_once(size: int, chunks: bool) 
     for client in others:
         assert stalled.got(client.take()) == stalled.whole
     gone(stalled.one, [stalled.client, *others])
+
+
+@pytest.mark.parametrize("chunks", [True, False])
+def test_nothing_is_held_for_a_client_that_takes_nothing(chunks: bool) -> None:
+    """Of a long body it is in the file alone: thousands of such clients are thousands of files, not of pieces."""
+    stalled = Stalled(3_000_000, chunks, room=10**9)
+    stalled.say(0, 1)  # it keeps up
+    stalled.client.make_room(0)
+    stalled.say(1, 3)
+    [own] = [found for found in gc.get_objects() if isinstance(found, OwnClient) and found._service is stalled.one.world.service]
+    assert own._ahead == b""
+    assert not own._fill.body
+    stalled.client.make_room(None)
+    stalled.say(3, 4)
+    assert stalled.got(stalled.client.take()) == stalled.whole
+    gone(stalled.one, [stalled.client])
