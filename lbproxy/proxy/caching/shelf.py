@@ -112,11 +112,12 @@ class CacheShelf:
 
     def look(self, target: LookupTarget) -> LookedUp:
         """What there is for a request."""
-        looked = self._look(target)
+        looked = self.again(target)
         self.storage.looked_up(None if looked.found is None else looked.found.entry)
         return looked
 
-    def _look(self, target: LookupTarget) -> LookedUp:
+    def again(self, target: LookupTarget) -> LookedUp:
+        """Likewise, for one that has been counted."""
         entry = self.storage.get(target.key, False)
         stored = None if entry is None else read(entry.meta)
         if entry is None or stored is None:

@@ -248,6 +248,9 @@ class Cache(QuickCache):
         until = service.clock() + self._wait
         turn = self._turn(service, looked.digest)
         if turn is Turn.LEAD:
+            course = self._just_stored(journey, target, looked, personal)
+            if course is not None:
+                return course
             fill = self.shelf.fills[looked.digest] = Fill(service.strands)
             return self._fetch(journey, target, looked, personal, fill)
         if turn is Turn.WAIT:
@@ -260,6 +263,17 @@ class Cache(QuickCache):
                 return course
             self.shelf.outcomes.count(CacheOutcome.WAITED_IN_VAIN)
         return self._fetch(journey, target, looked, personal, None)
+
+    def _just_stored(self, journey: Journey, target: LookupTarget, looked: LookedUp, personal: bool) -> Course | None:
+        """Between this one's look and its turn another worker may have stored it, and have been done."""
+        shelf = self.shelf
+        now = shelf.again(target)
+        if now.found is None or now == looked:
+            return None
+        course = self._served(journey, target.key, now, personal, forwarded(b"uri-miss", collapsed=True))
+        if course is not None:
+            shelf.storage.marks.done(looked.digest)
+        return course
 
     def _turn(self, service: Service, digest: bytes) -> Turn:
         """BUSY: not even a moment later."""

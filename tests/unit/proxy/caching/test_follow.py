@@ -4,12 +4,25 @@ from __future__ import annotations
 
 import pytest
 
-from lbproxy.cache.interface import FillTicket
+from lbproxy.cache.interface import FillTicket, StoredEntry, Turn
 from lbproxy.cache.keeper import Keeper
 from lbproxy.cache.purges import Purge
 from lbproxy.proxy.caching.fill import Opened
 from lbproxy.proxy.caching.follow import read, written
-from tests.unit.proxy.caching.stores import CHUNKED, FRESH, LAST, Caching, answered, chunk, gone, herd, status, taken, unchunked
+from tests.unit.proxy.caching.stores import (
+    CHUNKED,
+    FRESH,
+    LAST,
+    Caching,
+    answered,
+    chunk,
+    fill,
+    gone,
+    herd,
+    status,
+    taken,
+    unchunked,
+)
 from tests.unit.proxy.fake_stream import EOF, LOST
 from tests.unit.proxy.world import get, ok
 
@@ -260,3 +273,26 @@ def test_meta_of_feeds() -> None:
         opened = Opened(names, b"v" * 16, True, b"HTTP/1.1 200 OK\r\nX: 1", 12.5, FillTicket(b"d" * 16, 3, 2**63), tags)
         assert read(written(opened)) == opened
     assert read(b"short") is None
+
+
+def test_what_was_stored_just_now_is_not_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was not there when this one looked, and who has asked for it is done with it when it takes its turn."""
+    one = Caching()
+    fill(Caching(beside=one), ok(b"abc", FRESH))
+    get_it, looks = one.storage.get, iter([False, True, True, True])
+
+    def seen_late(digest: bytes, counted: bool = True) -> StoredEntry | None:
+        return get_it(digest, counted) if next(looks) else None
+
+    monkeypatch.setattr(one.storage, "get", seen_late)
+    monkeypatch.setattr(one.cache, "watch", None)
+    client = one.world.connect()
+    client.feed(get("/a"))
+    one.world.settle()
+    monkeypatch.undo()
+    assert not one.world.upstreams
+    head, body = taken(client)
+    assert (status(head), body) == ("lbproxy; fwd=uri-miss; collapsed", b"abc")
+    [digest] = one.storage.entries
+    assert one.storage.marks.look(digest, 0) is Turn.LEAD, "the turn was given back"
+    gone(one, [client])
