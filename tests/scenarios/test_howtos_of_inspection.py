@@ -61,6 +61,27 @@ def test_web_application_firewall(stage: Stage) -> None:
         assert f'`"{name}": "{line[name]}"`' in page.text
 
 
+@pytest.mark.skipif(not Path("/usr/share/modsecurity-crs").is_dir(), reason="modsecurity-crs is not installed (see scripts/test)")
+def test_policy_of_the_rule_set(stage: Stage) -> None:
+    """What the page's file allows is refused without it."""
+    try:
+        ctypes.CDLL("libmodsecurity.so.3")
+    except OSError:
+        pytest.skip("libmodsecurity3 is not installed (scripts/test installs it as root on Debian)")
+    port, policy = free_port(), stage.directory / "policy.conf"
+    words = {"0.0.0.0:80": f"127.0.0.1:{port}", "127.0.0.1:9000": stage.app().address, "localhost/": f"localhost:{port}/"}
+    page = Page("waf.md", {**words, "/etc/lbproxy/policy.conf": str(policy)})
+    control = stage.directory / "control.sock"
+    proxy = stage.run(page.toml(control, number=1).replace('mode = "block"', 'mode = "block"\ntimeout = "30s"'))
+    asked = [*page.command("curl -X PUT"), "-o", os.devnull, "-w", "%{http_code}"]
+    assert run(asked) == "403"
+    assert proxy.wait_access(status=403)[0]["reason"] == "waf_blocked:911100"
+    policy.write_text(page.block("apache"))
+    proxy.file.write_text(page.toml(control, "policy.conf").replace('mode = "block"', 'mode = "block"\ntimeout = "30s"'))
+    assert run_cli("reload", "-c", str(proxy.file)).returncode == 0
+    eventually(lambda: run(asked) == "200", "it passes")
+
+
 def test_tap(stage: Stage) -> None:
     """Programs that the page names read what was decrypted, from a pipe, over TCP and from files."""
     if os.geteuid() != 0:
