@@ -23,6 +23,9 @@ FIRST = 64 * 1024 - 1
 """A connection's window before any of it was read, and that of a stream to a backend."""
 FIRST_OF_CLIENTS = 128 * 1024
 """A client's streams have that."""
+OTHERS = 16
+"""Streams that end without having needed more, after which a connection promises no more than at its beginning: uploads come in
+series, and several of them end together."""
 WORTH = 32 * 1024
 """Bytes to come of a stream for which its connection is opened before they are here: with fewer it is opened once more at most."""
 STEP = 128 * 1024
@@ -44,12 +47,14 @@ _NONE: dict[int, int] = {}
 class Windows:
     """One connection's, for what comes."""
 
-    __slots__ = ("_connection", "_first", "_streams")
+    __slots__ = ("_connection", "_first", "_others", "_streams")
 
     def __init__(self, first: int = FIRST) -> None:
         """`first`: what streams begin with."""
         self._connection = FIRST
         self._first = first
+        self._others = 0
+        """Streams that have ended since the last of those."""
         self._streams = _NONE
         """Those that the connection's window is opened for, and what they have."""
 
@@ -68,17 +73,29 @@ class Windows:
         if self._streams is _NONE:
             self._streams = {}
         self._streams[stream] = wanted or before
-        whole = min(CONNECTION, FIRST + sum(self._streams.values()))
+        whole = min(CONNECTION, FIRST + 2 * sum(self._streams.values()))  # half of it is gone when it is opened anew
         wider = whole if whole > self._connection else 0
         self._connection = max(self._connection, whole)
         return wanted, wider
 
     def ended(self, stream: int) -> int:
         """The stream is no more. The connection's window if it is to be another now; 0: as it is."""
-        if self._streams.pop(stream, 0) and not self._streams and self._connection > FIRST:
-            self._connection = FIRST
-            return FIRST
+        if self._connection == FIRST:
+            return 0
+        if self._streams.pop(stream, 0):
+            self._others = 0
+        elif not self._streams:
+            self._others += 1
+            if self._others >= OTHERS:
+                return self.idle()
         return 0
+
+    def idle(self) -> int:
+        """Nothing is under way. As `ended`."""
+        if self._connection == FIRST or self._streams:
+            return 0
+        self._connection = FIRST
+        return FIRST
 
 
 def may_write(held: int, held_by_all: int, urgency: int = 0) -> bool:

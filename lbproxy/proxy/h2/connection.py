@@ -269,6 +269,8 @@ class H2Connection(Bearer):
         self.request_fields.forget()
         self.floods.forget(self.service.clock())
         self._requests = {}  # one that was filled never gets smaller by itself
+        if narrower := self._windows.idle():
+            self.engine.widen(0, narrower)
         self.engine.forget()
 
     def _say_last_goodbye(self) -> None:
@@ -368,8 +370,7 @@ class H2Connection(Bearer):
             return
         self.service.counters.h2_live -= 1
         self.floods.answered()
-        narrower = self._windows.ended(number)
-        if narrower:
+        if narrower := self._windows.ended(number):
             self.engine.widen(0, narrower)
         if not stream.ended and stream.loss is None:
             if self._unwanted is None:

@@ -11,6 +11,7 @@ from lbproxy.http.h2.windows import (
     FIRST,
     FIRST_OF_CLIENTS,
     LEAST,
+    OTHERS,
     STEP,
     STREAM,
     Windows,
@@ -24,7 +25,7 @@ def test_who_waits_for_more_gets_more_up_to_a_bound() -> None:
     windows = Windows()
     seen = [windows.waited(1, -1, 65_536) for _ in range(4)]
     assert [stream for stream, _ in seen] == [2 * FIRST + 2, STREAM, 0, 0]
-    assert [whole for _, whole in seen] == [FIRST + 2 * FIRST + 2, FIRST + STREAM, 0, 0]
+    assert [whole for _, whole in seen] == [FIRST + 2 * (2 * FIRST + 2), FIRST + 2 * STREAM, 0, 0]
 
 
 def test_all_streams_together_stay_within_the_connections_bound() -> None:
@@ -46,13 +47,13 @@ def test_what_fits_needs_no_more() -> None:
 def test_the_connection_is_opened_for_all_that_are_read() -> None:
     """Also for those whose own windows are wide enough: else each of them has it opened for every 32 KiB."""
     windows = Windows(FIRST_OF_CLIENTS)
-    assert windows.waited(1, 40_000, 60_000) == (0, FIRST + FIRST_OF_CLIENTS)
+    assert windows.waited(1, 40_000, 60_000) == (0, FIRST + 2 * FIRST_OF_CLIENTS)
     assert windows.waited(1, 38_000, 2000) == (0, 0)
-    assert windows.waited(3, 40_000, 60_000) == (0, FIRST + 2 * FIRST_OF_CLIENTS)
+    assert windows.waited(3, 40_000, 60_000) == (0, FIRST + 4 * FIRST_OF_CLIENTS)
     assert windows.ended(1) == 0
     assert windows.waited(5, 40_000, 60_000) == (0, 0)
-    assert windows.ended(3) == 0
-    assert windows.ended(5) == FIRST
+    assert windows.ended(3) == windows.ended(5) == 0
+    assert windows.idle() == FIRST
 
 
 def test_who_sends_little_at_a_time_needs_no_more() -> None:
@@ -63,15 +64,26 @@ def test_who_sends_little_at_a_time_needs_no_more() -> None:
 
 
 def test_an_idle_connection_promises_little_again() -> None:
-    """When the last stream that needed more has ended."""
+    """When the last stream that needed more has ended, and nothing is under way, or what ends is of another kind."""
     windows = Windows()
+    assert windows.idle() == 0
     windows.waited(1, -1, 65_536)
     windows.waited(3, -1, 65_536)
-    assert windows.ended(5) == 0
-    assert windows.ended(1) == 0
-    assert windows.ended(3) == FIRST
-    assert windows.ended(3) == 0
+    assert windows.idle() == windows.ended(1) == windows.idle() == windows.ended(3) == 0
+    assert windows.idle() == FIRST
+    assert windows.idle() == windows.ended(3) == 0
     assert windows.waited(5, -1, 65_536)[1] > FIRST
+    assert windows.ended(5) == 0
+    assert [windows.ended(stream) for stream in range(7, 7 + 2 * OTHERS, 2)] == [0] * (OTHERS - 1) + [FIRST]
+
+
+def test_a_series_of_uploads_has_its_window_once() -> None:
+    """Also when all of them have ended before the next begin."""
+    windows = Windows(FIRST_OF_CLIENTS)
+    assert windows.waited(1, 40_000, 60_000)[1] > FIRST
+    for stream in range(1, 201, 2):
+        assert windows.ended(stream) == 0
+        assert windows.waited(stream + 2, 40_000, 60_000) == (0, 0)
 
 
 def test_what_may_be_put_before_a_peer_that_takes_nothing() -> None:
