@@ -17,6 +17,9 @@ from greenlet import getcurrent, greenlet
 from lbproxy.waf.messages import LARGEST, LARGEST_ANSWER, WafQuestion, WafVerdict, heard, pack
 
 MOST_WAITING = 256
+MOST_MISSED, PROBES = 32, 4
+"""Questions that nobody has answered, one after the other, after which so few wait at a time, until one is answered: inspectors are
+gone for long, or have more than they can look at, and each request would wait for nothing."""
 READ = 1  # libev's EV_READ
 _switch_to = greenlet.switch
 
@@ -45,12 +48,14 @@ class InspectorLink:
         self._hub = get_hub()
         self._asked: dict[int, _Asked] = {}
         self._last = 0
+        self._missed = 0
+        """Since the last one that was answered."""
         self._readable = self._hub.loop.io(sock.fileno(), READ)
         self._readable.start(self._on_readable)
 
     def tell(self, question: WafQuestion, on_verdict: OnVerdict) -> bool:
         """Ask, and go on; told later, from the event loop. False: nobody takes it."""
-        if len(self._asked) >= MOST_WAITING:
+        if len(self._asked) >= (MOST_WAITING if self._missed < MOST_MISSED else PROBES):
             return False
         self._last = number = (self._last + 1) % 2**32
         data = pack(question._replace(number=number, until=time.monotonic() + question.seconds))
@@ -97,6 +102,7 @@ class InspectorLink:
     def _over(self, number: int, verdict: WafVerdict | None, *, late: bool = False) -> None:
         asked = self._asked.pop(number, None)
         if asked is not None:
+            self._missed = self._missed + 1 if late else 0
             asked.timer.stop()
             asked.timer.close()
             self._on_waiting(len(self._asked), late)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import gevent
 import pytest
 
-from lbproxy.net.inspector_link import MOST_WAITING, InspectorLink
+from lbproxy.net.inspector_link import MOST_MISSED, MOST_WAITING, PROBES, InspectorLink
 from lbproxy.waf.messages import LARGEST, WafQuestion, WafVerdict, answer, unpack
 
 ASKED = WafQuestion(0, 0, 60.0, b"", b"GET", b"/", b"", b"")
@@ -83,6 +83,21 @@ def test_they_go_while_somebody_waits(scene: Scene) -> None:
     scene.theirs.close()
     scene.wait(lambda: scene.told == [None] * 3)
     assert scene.waiting[-1] == (0, True)
+
+
+def test_while_nobody_answers_few_are_asked_about(scene: Scene) -> None:
+    """The others need not wait to hear nothing; the first answer ends that."""
+    for _ in range(MOST_MISSED):
+        assert scene.link.tell(ASKED._replace(seconds=0.001), scene.told.append)
+    scene.wait(lambda: scene.told == [None] * MOST_MISSED)
+    for _ in range(MOST_MISSED):
+        scene.take()
+    assert [scene.link.tell(ASKED, scene.told.append) for _ in range(PROBES + 1)] == [True] * PROBES + [False]
+    assert scene.link.ask(ASKED) is None
+    verdict = WafVerdict(scene.take().number, False, 200, 0, ())
+    scene.theirs.send(answer(verdict))
+    scene.wait(lambda: scene.told[MOST_MISSED:] == [verdict])
+    assert all(scene.link.tell(ASKED, scene.told.append) for _ in range(10))
 
 
 def test_a_question_says_until_when_somebody_waits(scene: Scene) -> None:
