@@ -13,7 +13,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from bench.macro.cases import GRPC_PATH, STORED, Setup
+from bench.macro.cases import GRPC_BUSY_PATH, GRPC_MESSAGE, GRPC_PATH, STORED, Setup
 from bench.macro.certificate import Files
 from bench.macro.errors import BenchError
 from bench.macro.machine import Cores, pinned, require
@@ -26,7 +26,8 @@ REPOSITORY = Path(__file__).parents[2]
 # came; `return 204` alone would answer first and read later. X-Read tells how many bytes of request were read by then.
 # /duties: what a backend sees of a request, for duties.py. /slow: an answer that stays under way for seconds. /stored/nth and
 # /stored/fresh: an answer that is another one each time it is asked for; the first may be stored.
-# Who speaks HTTP/2 to them without TLS speaks nothing else (nginx 1.22). /bench.Echo/Unary: gRPC, by grpcio (grpc_echo.py).
+# Who speaks HTTP/2 to them without TLS speaks nothing else (nginx 1.22). /bench.Echo/Unary: gRPC, by grpcio (grpc_echo.py);
+# /bench.Echo/Busy: the same answer by nginx, after the whole request as with /upload.
 # /ws: WebSockets are echoed by a process behind it (echo.py), which nginx cannot do itself.
 _CONFIG = """\
 {user}
@@ -45,6 +46,8 @@ http {{
     default_type text/plain;
     upstream sink {{ server unix:{folder}/sink.sock; keepalive 64; }}
     server {{ listen unix:{folder}/sink.sock; location / {{ return 204; }} }}
+    upstream message {{ server unix:{folder}/message.sock; keepalive 256; }}
+    server {{ listen unix:{folder}/message.sock; default_type application/grpc; location / {{ return 200 "{message}"; }} }}
     upstream grpc {{ server unix:{folder}/grpc.sock; keepalive 256; }}
     upstream echo {{ server unix:{folder}/echo.sock; }}
     server {{ listen 127.0.0.1:{status}; location / {{ stub_status; }} }}
@@ -82,6 +85,11 @@ http=$server_protocol
             proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $http_connection;
         }}
         location = {grpc_path} {{ grpc_pass grpc://grpc; }}
+        location = {busy_path} {{
+            proxy_pass http://message; proxy_http_version 1.1; proxy_pass_request_body off; proxy_set_header Content-Length "";
+            proxy_set_header Connection "";
+            add_trailer grpc-status 0;
+        }}
         location = /upload {{
             proxy_pass http://sink; proxy_http_version 1.1; proxy_pass_request_body off; proxy_set_header Content-Length "";
             proxy_set_header Connection "";
@@ -120,7 +128,8 @@ class Backends:
 
         def server(number: int, port: int, spoken: str = "") -> str:
             return _SERVER.format(
-                port=port, spoken=spoken, name=f"s{number}", folder=folder, grpc_path=GRPC_PATH, denied=DENIED, stored=STORED
+                port=port, spoken=spoken, name=f"s{number}", folder=folder, grpc_path=GRPC_PATH, busy_path=GRPC_BUSY_PATH,
+                denied=DENIED, stored=STORED,
             )  # fmt: skip
 
         servers = [server(number, port) for number, port in enumerate(self.all)]
@@ -130,7 +139,10 @@ class Backends:
             servers.append("ssl_protocols TLSv1.2 TLSv1.3;")
             servers += [server(number, port, " ssl") for number, port in enumerate(self.tls_ports)]
         config = folder / "backends.conf"
-        config.write_text(_CONFIG.format(folder=folder, servers="\n".join(servers), status=self._status, user=user_line()))
+        message = GRPC_MESSAGE.decode("ascii")
+        config.write_text(
+            _CONFIG.format(folder=folder, servers="\n".join(servers), status=self._status, user=user_line(), message=message)
+        )
         command = [require("nginx", "the backends"), "-p", str(folder), "-e", str(folder / "backends.log"), "-c", str(config)]
         self._programs = [self._start("backends (nginx)", command, cores)]
         try:

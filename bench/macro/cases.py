@@ -12,7 +12,9 @@ MANY_BACKENDS = 100
 FULL_HANDSHAKE = "full handshake"
 WEBSOCKET = "websocket"
 GRPC = "grpc"
+GRPC_BUSY = "grpc-busy"
 GRPC_PATH = "/bench.Echo/Unary"
+GRPC_BUSY_PATH = "/bench.Echo/Busy"
 GRPC_MESSAGE = b"\0" * 5
 """Not compressed, and empty: what stands before each message, and nothing behind it."""
 GRPC_FIELDS = (("content-type", "application/grpc"), ("te", "trailers"))
@@ -118,6 +120,16 @@ LOADS = (
         16,
         "a unary call of gRPC with an empty message; 16 connections, 16 calls on each",
         GRPC,
+        streams=16,
+        setup=H2_BACKENDS,
+    ),
+    Case(
+        GRPC_BUSY,
+        GRPC_BUSY_PATH,
+        16,
+        "grpc, answered by nginx: as many calls as the proxy can carry",
+        GRPC,
+        backend_requests=2,
         streams=16,
         setup=H2_BACKENDS,
     ),

@@ -40,7 +40,7 @@ from pathlib import Path
 
 from bench.h2.session import PROTOCOL, Session
 from bench.macro import websocket
-from bench.macro.cases import GRPC_FIELDS, GRPC_MESSAGE, GRPC_PATH, STORED, UPLOAD_BYTES
+from bench.macro.cases import GRPC_BUSY_PATH, GRPC_FIELDS, GRPC_MESSAGE, GRPC_PATH, STORED, UPLOAD_BYTES
 from bench.macro.errors import BenchError
 
 REQUESTS = 20
@@ -340,13 +340,14 @@ def _many_streams(session: Session) -> None:
 
 
 def _grpc(asked: Asked) -> None:
-    if not asked.grpc:
+    if not (asked.backend_http2 or asked.grpc):
         return
-    with Session(asked.https, _offering(asked, PROTOCOL)) as session:
-        answer = session.whole(session.begin(GRPC_PATH, *GRPC_FIELDS, method="POST", body=GRPC_MESSAGE))
-    status = answer.trailers.get(b"grpc-status")
-    if (answer.status, bytes(answer.body), status) != (200, GRPC_MESSAGE, b"0"):
-        raise BenchError(f"a call gave {answer.status}, {bytes(answer.body)!r} and the trailer grpc-status {status!r}")
+    for path in (GRPC_PATH, GRPC_BUSY_PATH) if asked.grpc else (GRPC_BUSY_PATH,):
+        with Session(asked.https, _offering(asked, PROTOCOL)) as session:
+            answer = session.whole(session.begin(path, *GRPC_FIELDS, method="POST", body=GRPC_MESSAGE))
+        status = answer.trailers.get(b"grpc-status")
+        if (answer.status, bytes(answer.body), status) != (200, GRPC_MESSAGE, b"0"):
+            raise BenchError(f"{path} gave {answer.status}, {bytes(answer.body)!r} and the trailer grpc-status {status!r}")
 
 
 def _cache(asked: Asked) -> None:
