@@ -18,6 +18,7 @@ EICAR = rb"X5O!P%@AP[4\PZX54(P^)7CC)7}$EICAR-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*"
 _MODULES = "/usr/lib/x86_64-linux-gnu/c_icap"
 _SIGNATURES = "/var/lib/clamav"
 _CONFIG = Path("/etc/c-icap")
+_SERVICE = "/etc/default/c-icap"
 
 
 def _edited(text: str, folder: Path, port: int) -> str:
@@ -43,7 +44,8 @@ def _edited(text: str, folder: Path, port: int) -> str:
 def _as_the_page_says(page: Page, config: Path) -> None:
     """What is typed between the installation and the start of the service."""
     lines = page.block("sh", "virus_scan.conf").splitlines()
-    typed = [line for line in lines if not line.startswith(("apt-get ", "freshclam ", "service "))]
+    others = ("apt-get ", "freshclam ", "service ")
+    typed = [line for line in lines if not line.startswith(others) and _SERVICE not in line]
     script = "\n".join(typed).replace(f"{_CONFIG}/", f"{config}/")
     subprocess.run(["sh", "-euc", script], check=True, timeout=PATIENCE)
 
