@@ -243,9 +243,9 @@ class H2Connection(Bearer):
         self._judge()
         if self.service.draining and not self._draining:
             self.drain(self._now, self.service.idle_grace)
+        self.flush_soon()  # before requests begin: what the engine has refused meanwhile is known when it is said
         if self._beginnings or self._wakes or self._lost:
             self._turn_soon()
-        self.flush_soon()
         return True
 
     def _set_deadline(self) -> None:
@@ -372,7 +372,7 @@ class H2Connection(Bearer):
         self.floods.answered()
         if narrower := self._windows.ended(number):
             self.engine.widen(0, narrower)
-        if not stream.ended and stream.loss is None:
+        if not stream.ended and stream.loss is None and not self._ending:
             if self._unwanted is None:
                 self._unwanted = Unwanted(self.engine, self.service, self.flush_soon)
             self._unwanted.add(number)

@@ -51,7 +51,8 @@ LONG = (*POST, (b"content-length", b"1"))
     ids=["more than its length", "pseudo-fields behind the body", "trailers that end nothing"],
 )
 def test_resets_that_a_client_makes_us_send_are_its_own(fault: Callable[[int], bytes]) -> None:
-    """"MadeYouReset" (CVE-2025-8671): each request is begun at a backend, and its stream ended here for what comes behind it."""
+    """"MadeYouReset" (CVE-2025-8671): the stream of each is ended here for what comes behind it. If that came with it, no backend
+    has heard of it."""
     world = World(backends=1)
     client = H2Client(world)
     begun = 0
@@ -60,8 +61,8 @@ def test_resets_that_a_client_makes_us_send_are_its_own(fault: Callable[[int], b
         client.say(fault(2 * begun - 1))
         assert begun <= 301
     assert client.floods == [Failure(H2Code.ENHANCE_YOUR_CALM, "h2_resets")]
-    assert len(world.upstreams) == begun
-    assert {upstream.end for upstream in world.upstreams} == {"abort"}
+    assert len(world.upstreams) in (0, begun)
+    assert {upstream.end for upstream in world.upstreams} <= {"abort"}
     world.at_rest()
 
 

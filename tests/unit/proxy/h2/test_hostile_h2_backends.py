@@ -55,7 +55,8 @@ def test_a_head_that_is_refused(fields: tuple[Field, ...]) -> None:
 
 
 @pytest.mark.parametrize("frames", [
-    answer(OK, (b"content-length", b"2")), answer(OK, (b"content-length", b"20")), behind((b":status", b"200"), EVIL),
+    answer(OK, (b"content-length", b"2")), answer(OK, (b"content-length", b"20"), body=b"a part"),
+    behind((b":status", b"200"), EVIL),
     behind((b"content-length", b"9"), EVIL), behind((b"x", b"9\r\nevil: 1")), behind((b"transfer-encoding", b"evil")),
     behind(EVIL, ended=False), behind((b"Evil", b"1")), behind((b"connection", b"evil")),
 ])  # fmt: skip
