@@ -48,7 +48,6 @@ cdef class RequestBody:
     cdef public double _waited
     cdef public tuple _watches
     cdef public object _waiter
-    cdef public bint _whole
     cdef public bint awaits_client
     cdef public bint chunked
     cdef public bint done
@@ -61,7 +60,7 @@ cdef class RequestBody:
 
     cpdef allow(self, Destination destination, bint repeatable)
     cpdef be_patient(self, double seconds)
-    cpdef begin(self, Upstream upstream, bytes head)
+    cpdef begin(self, Upstream upstream, bytes head, bint chunked)
     cpdef pause(self)
     cpdef bint outlives(self, ResponseHead answer, bint invited_only) except -1
     cpdef finish(self)

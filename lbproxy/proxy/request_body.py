@@ -88,7 +88,7 @@ class RequestBody:
     __slots__ = (
         "_body_idle", "_came", "_ends", "_interrupt", "_kept", "_kept_size", "_limit", "_next", "_next_spooled", "_pause",
         "_payload", "_pump", "_rate", "_repeatable", "_response_head", "_ruled", "_service", "_source", "_spool", "_taking_in",
-        "_upstream", "_waited", "_waiter", "_watches", "_whole", "awaits_client", "chunked", "done", "goes_on", "invited",
+        "_upstream", "_waited", "_waiter", "_watches", "awaits_client", "chunked", "done", "goes_on", "invited",
         "received", "replayable", "sending", "trailers",
     )  # fmt: skip
 
@@ -131,8 +131,6 @@ class RequestBody:
         """It is the client who keeps everybody waiting."""
         self._spool: Spool | None = None
         self._next_spooled = 0
-        self._whole = False
-        """All of it was taken in before it was sent on: it has a length, whatever the client said."""
         self._taking_in = False
         self._payload = b""
         """What the last piece that came holds of the body."""
@@ -211,7 +209,6 @@ class RequestBody:
             self._source.stream.deadline = NEVER
             self._payload = b""
             self._taking_in = False
-        self._whole = self.done
 
     def replace(self, spool: Spool) -> None:
         """All of it is here, and what is in `spool` goes on in its place."""
@@ -220,14 +217,18 @@ class RequestBody:
         self._spool = spool
         self._kept.clear()
         self.trailers, self._ends = NONE, True
-        self._whole = self.replayable = True
+        self.replayable = True
 
     def drop_trailers(self) -> None:
         """All of it is here, and the backend has no place for what came behind it."""
         self.trailers, self._ends = NONE, self.done
 
-    def begin(self, upstream: Upstream, head: bytes) -> None:
-        """Send `head` and what is here of the body, then pump what is to come. Raises StreamError (the backend's)."""
+    def begin(self, upstream: Upstream, head: bytes, chunked: bool) -> None:
+        """Send `head` and what is here of the body, then pump what is to come. Raises StreamError (the backend's).
+
+        `chunked`: that head tells no length. A body that goes on otherwise than its head says would end elsewhere for the backend,
+        which would take the rest for another request (request smuggling).
+        """
         self._move(_TRY)
         self._payload = b""
         if self._spool is None:
@@ -236,7 +237,7 @@ class RequestBody:
         else:
             pieces, payload = 0, self._spooled(0)
             last = self._ends and not self._kept and len(self._spool) <= 1
-        upstream.send(head, payload, self.chunked and not (self._whole and self._ends), last)
+        upstream.send(head, payload, chunked, last)
         self._upstream = upstream  # not before: until then a start that an earlier try asked for must find nothing to do
         self._next = pieces
         self._next_spooled = 1

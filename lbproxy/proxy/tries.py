@@ -215,7 +215,7 @@ class Tries:
             if body is None:
                 upstream.send(head_bytes, b"", False, True)
             else:
-                body.begin(upstream, head_bytes)
+                body.begin(upstream, head_bytes, self.head.body == CHUNKED)
         except TimedOut as error:
             raise UpstreamError(504, "write_timeout", "the backend takes no data") from error
         except ConnectionLost:

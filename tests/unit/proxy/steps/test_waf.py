@@ -116,6 +116,26 @@ def test_a_long_body_is_never_cut(over_cap: str, chunked: bool) -> None:
     assert world.inspected[0] == "waf over_cap"
 
 
+@pytest.mark.parametrize("trailer", [b"", b"X-Sum: 1\r\n"])
+@pytest.mark.parametrize("max_body", [1000, 10])
+def test_a_body_without_a_length_goes_on_as_its_head_says(trailer: bytes, max_body: int) -> None:
+    """In chunks, or with the length that is known by then; never as it is behind a head that promises chunks: the backend would
+    take an end out of it, and a request behind that."""
+    world, _, client = guarded(mode="block", over_cap="pass", max_body=max_body)
+    body = b"0\r\n\r\nGET /admin HTTP/1.1\r\nHost: a\r\n\r\n"
+    client.feed(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+    client.feed(b"%x\r\n%b\r\n0\r\n%b\r\n" % (len(body), body, trailer))
+    world.settle()
+    head, _, sent = world.upstream.take().partition(END)
+    if b"Transfer-Encoding: chunked" in head:
+        assert sent.startswith(b"%x\r\n%b\r\n0\r\n" % (len(body), body))
+        assert sent.endswith(b"\r\n\r\n")
+    else:
+        assert (b"Content-Length: %d" % len(body) in head, sent) == (True, body)
+    world.upstream.feed(ok())
+    assert b" 200 " in client.take()
+
+
 @pytest.mark.parametrize("over_cap", ["refuse", "pass"])
 def test_too_many_arguments(over_cap: str) -> None:
     """413 before anybody spends time on them; or the head alone is looked at, and nothing where the query has them."""
