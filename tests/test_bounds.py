@@ -46,6 +46,7 @@ BOUNDS = {
     "balance.slots._slots": SLOTS,
     "balance.source_hash._circles": CONFIG,
     "balance.source_hash._weights": CONFIG,
+    "http.h2.engine._ended": "one entry",
     "cache.area._numbers": "NUMBERS and a half of files to come",
     "cache.writer._gone": "by the files that go for one answer; begun anew with each",
     "control.metrics_port._made": "one entry for each path that is served",

@@ -187,6 +187,17 @@ class H2Engine:
         return not self.has_output() and self.failure is None and not self.over
 
 
+_ended: list[H2Engine] = []
+
+
+def ended_engine() -> H2Engine:
+    """One in which nothing is, in place of one that has ended."""
+    if not _ended:
+        _ended.append(H2Engine(Receiver(), server=True))
+        _ended[0].end(Failure(H2Code.NO_ERROR, ""))
+    return _ended[0]
+
+
 def never_indexed(name: bytes, value: bytes) -> Field:
     """A field that is never put into the table of compression, here or behind us (RFC 7541 6.2.3)."""
     return (name, value) if MISSING else ngh2.NeverIndexedHeader(name, value)

@@ -15,7 +15,7 @@ from lbproxy.proxy.caching.fill import Fill
 from lbproxy.proxy.request_body import Interrupt
 from lbproxy.proxy.service import Service
 from lbproxy.proxy.sink import Sink
-from lbproxy.streams import BODY_READ, SWIFT_READ, Strand
+from lbproxy.streams import BODY_READ, HEAD_READ, SWIFT_READ, Strand
 
 
 class _GivenUp(BaseException):
@@ -169,7 +169,7 @@ class OwnClient:
         assert head is not None
         self._head = None
         answer, out, lines = head
-        behind.begin(answer, out, lines, [self._piece(BODY_READ)])
+        behind.begin(answer, out, lines, [self._piece(HEAD_READ)])
         while True:
             if self._at == fill.there and self._last:
                 if self._whole:

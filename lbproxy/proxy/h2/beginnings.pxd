@@ -2,7 +2,7 @@
 
 cimport cython
 
-from lbproxy.proxy.h2.h2_downstream cimport Bearer, H2Downstream
+from lbproxy.proxy.h2.h2_downstream cimport H2Downstream
 from lbproxy.streams cimport Strands, Stream
 
 
@@ -10,7 +10,6 @@ cdef list _NONE
 
 
 cdef class H2Beginnings:
-    cdef Bearer _bearer
     cdef Py_ssize_t _next
     cdef bint _put_off
     cdef Strands _strands

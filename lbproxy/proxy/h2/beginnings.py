@@ -6,7 +6,7 @@ all together, and take their turns with whatever else is much (net/work_budget.p
 
 from __future__ import annotations
 
-from lbproxy.proxy.h2.h2_downstream import Bearer, H2Downstream
+from lbproxy.proxy.h2.h2_downstream import H2Downstream
 from lbproxy.streams import Strands, Stream
 
 _NONE: list[H2Downstream] = []
@@ -16,13 +16,12 @@ _NONE: list[H2Downstream] = []
 class H2Beginnings:
     """The queue of one connection, in the order of coming."""
 
-    __slots__ = ("_bearer", "_next", "_put_off", "_strands", "_stream", "_waiting", "over")
+    __slots__ = ("_next", "_put_off", "_strands", "_stream", "_waiting", "over")
 
-    def __init__(self, stream: Stream, strands: Strands, bearer: Bearer) -> None:
+    def __init__(self, stream: Stream, strands: Strands) -> None:
         """`stream`: the connection's, which knows whose turn it is."""
         self._stream = stream
         self._strands = strands
-        self._bearer = bearer
         self._waiting = _NONE
         self._next = 0
         """Of those, who begins next; all before have."""
@@ -56,6 +55,6 @@ class H2Beginnings:
             if self._next == len(self._waiting):
                 self._waiting, self._next = _NONE, 0
             if self.over or request.h2.loss is not None:
-                self._bearer.served(request)
+                request.pass_over()
             else:
                 self._strands.start(request.run)

@@ -24,7 +24,7 @@ from collections.abc import Callable
 from lbproxy.errors import ClientGone, ConnectionLost, RequestError, StreamError, TimedOut
 from lbproxy.http.forwarding import Forwarder
 from lbproxy.http.h2.bounds import Bounds
-from lbproxy.http.h2.engine import H2Engine
+from lbproxy.http.h2.engine import H2Engine, ended_engine
 from lbproxy.http.h2.floods import Floods
 from lbproxy.http.h2.request_fields import RequestFields
 from lbproxy.http.h2.response_fields import ResponseFields
@@ -92,7 +92,7 @@ class H2Connection(Bearer):
         self.floods = Floods()
         self._windows = Windows(bounds.window)
         self._requests: dict[int, H2Downstream] = {}
-        self._beginnings = H2Beginnings(stream, service.strands, self)
+        self._beginnings = H2Beginnings(stream, service.strands)
         self._wakes: list[H2Stream] = []
         self._lost: list[H2Downstream] = []
         self._unwanted: Unwanted | None = None
@@ -197,13 +197,15 @@ class H2Connection(Bearer):
         reader, self.strand = self.strand, None
         if reader is not None:
             reader.throw(ReaderOver())
-        stalled = self._ending == "stalled"
         for request in list(self._requests.values()):
-            request.lose(TimedOut("the client takes nothing") if stalled else ConnectionLost("the connection has ended"))
+            request.lose(TimedOut("the client takes nothing") if self._ending == "stalled" else ConnectionLost("connection ended"))
         if self._ending == "finish":
             self.stream.finish(busy=True)
         else:
             self.stream.abort()
+        # Connection, engine and streams know each other: what they hold, bodies that the client has not taken above all, would wait
+        # for the collector of cycles, which comes to what is as old as they are after hours.
+        self.engine, self._waiting_for_room = ended_engine(), _NONE
 
     # ---------------------------------------------------------------- the reader
 

@@ -58,6 +58,7 @@ cdef class H2Downstream(Downstream):
     @cython.locals(h2=H2Stream, client=H2Peer)
     cpdef receive(self, Bearer bearer, long number, tuple fields, bint ended, double came)
     cpdef lose(self, error)
+    cpdef pass_over(self)
     cpdef cut(self)
     @cython.locals(h2=H2Stream, fields=tuple, head=RequestHead, size=Py_ssize_t, exchange=Exchange, bearer=Bearer, client=H2Peer)
     cdef _serve(self)

@@ -133,6 +133,10 @@ class H2Downstream(Downstream):
         if self.strand is not None and not self._over and self.open_tunnel is None:
             self.strand.throw(ClientGone(str(error)))
 
+    def pass_over(self) -> None:
+        """It never begins."""
+        self._bearer.served(self)
+
     def cut(self) -> None:
         """The drain took too long."""
         if self.open_tunnel is not None:

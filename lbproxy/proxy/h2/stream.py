@@ -183,7 +183,8 @@ class H2Stream(Stream):
             self.drop()
         for waiting in (self._take_reader(), self._take_writer()):
             if waiting is not None:
-                waiting.throw(error)
+                # Another one for each: one that is raised holds all that stands on its way, the stream as well, which holds it.
+                waiting.throw(type(error)(*error.args))
 
     def drop(self) -> None:
         """What came and nobody has taken is no longer wanted; the connection's window is opened for others."""
