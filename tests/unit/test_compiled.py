@@ -167,7 +167,7 @@ def test_what_cannot_be_built_is_no_failure(tmp_path: Path, missing: str, why: s
 
 TYPED = sorted(PACKAGE.rglob("*.pxd"))
 _CLASS = re.compile(r"^cdef class (\w+)(?:\((\w+)\))?:\n((?:(?:    .*)?\n)*)", re.M)
-_AHEAD = re.compile(r"^cdef class (\w+)$", re.M)  # of two that name each other, the one whose types come second
+_AHEAD = re.compile(r"^cdef class (\w+)(?:\(\w+\))?$", re.M)  # of two that name each other, the one whose types come second
 _FIELD = re.compile(r"^    cdef (?:public |readonly )?(?!.*\()[\w\[\]:. ]+? (\w+)$", re.M)
 _METHOD = re.compile(r"^    cp?def [^=\n]*?(\w+)\(", re.M)
 _FUNCTION = re.compile(r"^cp?def (?!class)[^=\n]*?(\w+)\(", re.M)

@@ -141,8 +141,8 @@ def test_a_killed_control_is_replaced(stack: ExitStack) -> None:
         ("returns 3", "worker 1, exit 3"),
         (
             "no thread",
-            "worker 1, exit 1: RuntimeError: can't start new thread (more processes and threads are needed: "
-            "ulimit -u, TasksMax= in systemd, the container's pids limit)",
+            "worker 1, exit 1: RuntimeError: can't start new thread (more processes and threads, or memory for their stacks, are "
+            "needed: ulimit -u and -v, TasksMax= and MemoryMax= in systemd, the container's limits)",
         ),
     ],
 )
