@@ -16,6 +16,7 @@ from lbproxy.http.message import ResponseHead
 from lbproxy.http.trailers import NONE, Trailers
 from lbproxy.proxy.destination import Destination
 from lbproxy.proxy.downstream import Downstream
+from lbproxy.proxy.parked import Parked
 from lbproxy.proxy.request_body import Interrupt
 from lbproxy.proxy.sink import Sink
 from lbproxy.proxy.spool import Spool
@@ -42,8 +43,8 @@ class Buffered(Sink):
     """Takes one answer whole before its client gets it."""
 
     __slots__ = (
-        "_begun", "_downstream", "_head", "_interrupt", "_last", "_over", "_parked", "_spool", "_strand", "_told", "_trailers",
-        "_waits", "_whole",
+        "_begun", "_downstream", "_exchange", "_head", "_interrupt", "_last", "_over", "_parked", "_spool", "_strand", "_told",
+        "_trailers", "_whole",
     )  # fmt: skip
 
     def __init__(self, downstream: Downstream, spool: Spool, interrupt: Interrupt) -> None:
@@ -60,8 +61,8 @@ class Buffered(Sink):
         self._strand: Strand | None = None
         self._parked = False
         """The strand has given everything there was to the client."""
-        self._waits: Strand | None = None
-        """The exchange, while it waits for room or for the end."""
+        self._exchange = Parked(downstream.service.strands)
+        """While it waits for room or for the end."""
         self._whole = False
         """The backend has said everything."""
         self._last = False
@@ -91,7 +92,7 @@ class Buffered(Sink):
     def room(self) -> int:
         """See Sink."""
         while self._spool.full:
-            self._wait()
+            self._exchange.wait()
         return SWIFT_READ
 
     def piece(self, data: bytes) -> None:
@@ -122,11 +123,11 @@ class Buffered(Sink):
         self._last = True
         self._go_on()
         while not self._over:
-            self._wait()
+            self._exchange.wait()
 
     def stop(self) -> None:
         """The exchange is over."""
-        self._waits = None
+        self._exchange.forget()
         if self._strand is not None and not self._over:
             self._strands.throw_later(self._strand, _FillStopped())
         self._over = True
@@ -135,13 +136,6 @@ class Buffered(Sink):
     @property
     def _strands(self) -> Strands:
         return self._downstream.service.strands
-
-    def _wait(self) -> None:
-        self._waits = self._strands.current()
-        try:
-            self._strands.park()
-        finally:
-            self._waits = None
 
     def _go_on(self) -> None:
         if self._parked:
@@ -173,7 +167,7 @@ class Buffered(Sink):
             self._interrupt(RequestError(500, "internal_error"))
         finally:
             self._over = True
-            self._wake()
+            self._exchange.wake()
 
     def _empty(self) -> None:
         while True:
@@ -182,7 +176,7 @@ class Buffered(Sink):
             if piece or not self._told or last:
                 self._give(piece, last)
                 if not self._spool.full:
-                    self._wake()
+                    self._exchange.wake()
             if last:
                 return
             if len(self._spool) or self._whole:
@@ -203,14 +197,3 @@ class Buffered(Sink):
             self._downstream.end(piece, self._trailers)
         elif piece:
             self._downstream.piece(piece)
-
-    def _wake(self) -> None:
-        """The exchange looks again; from the event loop, where it may have been woken by something else already."""
-
-        def switch() -> None:
-            waits, self._waits = self._waits, None
-            if waits is not None:
-                waits.switch()
-
-        if self._waits is not None:
-            self._strands.later(switch)

@@ -12,6 +12,7 @@ from lbproxy.errors import ClientGone, ClientStalled, LbproxyError, RequestError
 from lbproxy.http.message import ResponseHead
 from lbproxy.http.trailers import NONE, Trailers
 from lbproxy.proxy.caching.fill import Fill
+from lbproxy.proxy.parked import Parked
 from lbproxy.proxy.request_body import Interrupt
 from lbproxy.proxy.service import Service
 from lbproxy.proxy.sink import Sink
@@ -26,8 +27,8 @@ class OwnClient:
     """A leader's own client, and how far it is."""
 
     __slots__ = (
-        "_ahead", "_at", "_behind", "_fill", "_head", "_interrupt", "_last", "_over", "_parked", "_reading", "_service", "_strand",
-        "_trailers", "_waits", "_whole",
+        "_ahead", "_at", "_behind", "_exchange", "_fill", "_head", "_interrupt", "_last", "_over", "_parked", "_reading",
+        "_service", "_strand", "_trailers", "_whole",
     )  # fmt: skip
 
     def __init__(
@@ -48,8 +49,8 @@ class OwnClient:
         self._strand: Strand | None = None
         self._parked = False
         """The strand has given all there was."""
-        self._waits: Strand | None = None
-        """The exchange, while it waits for the strand."""
+        self._exchange = Parked(service.strands)
+        """While it waits for the strand."""
         self._last = False
         """Nothing more comes this way."""
         self._whole = False
@@ -85,7 +86,7 @@ class OwnClient:
         self._last = True
         self._wake_strand()
         while not self._over:
-            self._wait()
+            self._exchange.wait()
 
     def finish(self, trailers: Trailers) -> None:
         """All of it is there: until the client has it, too. Raises what is thrown in."""
@@ -105,7 +106,7 @@ class OwnClient:
 
     def stop(self) -> None:
         """It gets nothing more from here. Twice is harmless."""
-        self._waits = None
+        self._exchange.forget()
         if self._over:
             return
         if self._strand is not None:
@@ -120,14 +121,6 @@ class OwnClient:
             reading, self._reading = self._reading, None
             if reading is not None:
                 reading.close()
-
-    def _wait(self) -> None:
-        strands = self._service.strands
-        self._waits = strands.current()
-        try:
-            strands.park()
-        finally:
-            self._waits = None
 
     def _wake_strand(self) -> None:
         if self._parked:
@@ -162,7 +155,7 @@ class OwnClient:
         finally:
             self._strand = None
             self._ended()
-            self._wake_exchange()
+            self._exchange.wake()
 
     def _give(self) -> None:
         behind, fill, head = self._behind, self._fill, self._head
@@ -203,14 +196,3 @@ class OwnClient:
                 data = self._reading.read(self._at, size)
         self._at += len(data)
         return data
-
-    def _wake_exchange(self) -> None:
-        """It looks again; from the event loop, where it may have been woken by something else already."""
-
-        def switch() -> None:
-            waits, self._waits = self._waits, None
-            if waits is not None:
-                waits.switch()
-
-        if self._waits is not None:
-            self._service.strands.later(switch)

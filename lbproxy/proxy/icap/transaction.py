@@ -13,10 +13,11 @@ from lbproxy.balance.backend import Backend
 from lbproxy.errors import ScratchError, StreamError, TimedOut, UpstreamError
 from lbproxy.http.h1.chunks import LENIENT, ChunkDecoder, ChunkError
 from lbproxy.http.icap.answers import BadIcapAnswer, IcapHead, end_of_head, read_head
+from lbproxy.proxy.parked import Parked
 from lbproxy.proxy.service import Service
 from lbproxy.proxy.spool import Spool
 from lbproxy.proxy.upstream import Upstream
-from lbproxy.streams import BODY_READ, NEVER, Strand, Stream
+from lbproxy.streams import BODY_READ, NEVER, Stream
 
 _PASS, _CHANGED = 204, 200
 
@@ -35,7 +36,7 @@ class Transaction:
 
     __slots__ = (
         "_data", "_dropped", "_options", "_owed", "_patience", "_reading", "_room", "_service", "_started", "_stream",
-        "_surplus", "_waiter", "all_sent", "continued", "error", "head", "heads", "over", "result", "size",
+        "_surplus", "_writer", "all_sent", "continued", "error", "head", "heads", "over", "result", "size",
     )  # fmt: skip
 
     def __init__(self, service: Service, stream: Stream, patience: float, result: Spool, room: int, *,
@@ -50,7 +51,7 @@ class Transaction:
         self._room = room
         self._options = options
         self._data = b""
-        self._waiter: Strand | None = None
+        self._writer = Parked(service.strands)
         self._reading = self._started = self._dropped = self._surplus = False
         self._owed = False
         self.all_sent = False
@@ -103,12 +104,8 @@ class Transaction:
         self._stream.deadline = NEVER if ours else self._service.clock() + self._patience
 
     def _wait(self, met: Callable[[], bool]) -> None:
-        self._waiter = self._service.strands.current()
-        try:
-            while not met():
-                self._service.strands.park()
-        finally:
-            self._waiter = None
+        while not met():
+            self._writer.wait()
 
     def reusable(self) -> bool:
         """The connection may carry another request."""
@@ -147,24 +144,13 @@ class Transaction:
         finally:
             self._reading = False
             self.over = True
-            self._wake()
+            self._writer.wake()
             if self._dropped:
                 self.result.clear()
 
     def _fail(self, error: UpstreamError) -> None:
         self.error = self.error or error
         self.over = True
-
-    def _wake(self) -> None:
-        """From the event loop, where the writer may have been woken by something else already."""
-
-        def switch() -> None:
-            waiter, self._waiter = self._waiter, None
-            if waiter is not None:
-                waiter.switch()
-
-        if self._waiter is not None:
-            self._service.strands.later(switch)
 
     def _more(self) -> bytes:
         data = self._stream.read(BODY_READ)
@@ -187,7 +173,7 @@ class Transaction:
         head = self._head()
         if head.status == 100:
             self.continued = True
-            self._wake()
+            self._writer.wake()
             head = self._head()
         self.head = head
         if not self._options and head.status not in (_PASS, _CHANGED):

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from lbproxy.proxy.parked import Parked
 from lbproxy.proxy.service import Service
-from lbproxy.streams import Strand
 
 
 class Flight:
@@ -18,40 +18,20 @@ class Flight:
 
     def __init__(self) -> None:
         self.over = False
-        self.waiting: list[_ParkedRequest] = []
+        self.waiting: list[Parked] = []
 
     def wait(self, service: Service) -> None:
         """From another request's greenlet: until it is over. Raises what is thrown into the greenlet."""
-        waiting = _ParkedRequest(service.strands.current())
+        waiting = Parked(service.strands)
         self.waiting.append(waiting)
-        try:
-            while not self.over:
-                waiting.parked = True
-                service.strands.park()
-        finally:
-            waiting.parked = False
+        while not self.over:
+            waiting.wait()
 
-    def land(self, service: Service) -> None:
+    def land(self) -> None:
         """It is over, however."""
         self.over = True
         for each in self.waiting:
-            service.strands.later(each.go_on)
-
-
-class _ParkedRequest:
-    """A request whose greenlet is parked."""
-
-    __slots__ = ("parked", "strand")
-
-    def __init__(self, strand: Strand) -> None:
-        self.strand = strand
-        self.parked = True
-
-    def go_on(self) -> None:
-        """From the event loop: unless something else (a client that left) woke it first."""
-        if self.parked:
-            self.parked = False
-            self.strand.switch()
+            each.wake()
 
 
 class CheckFlight(Flight):
@@ -84,5 +64,5 @@ class Checks:
             flight.fits = fits = check()
         finally:
             del self._flights[key]
-            flight.land(service)
+            flight.land()
         return fits

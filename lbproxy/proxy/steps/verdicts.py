@@ -82,7 +82,7 @@ class Verdicts:
             raise
         finally:
             del self._flights[key]
-            flight.land(service)
+            flight.land()
         if not verdict.cookies:
             self._budget.keep(self._known, key, KeptVerdict(verdict, service.clock() + self._keep), verdict.size)
         return verdict
