@@ -129,6 +129,15 @@ cdef extern from "Python.h":
 # ---------------------------------------------------------------- bare descriptors
 
 
+cdef bint _interrupted() except -1:
+    """After a call that failed: whether it is to be made again; False: it would have to wait. Raises OSError."""
+    if errno == EAGAIN:
+        return False
+    if errno != EINTR:
+        PyErr_SetFromErrno(OSError)
+    return True
+
+
 cdef inline Py_ssize_t _recv(int fd, char *into, Py_ssize_t limit) except -2:
     """-1: nothing has come."""
     cdef Py_ssize_t got
@@ -136,10 +145,8 @@ cdef inline Py_ssize_t _recv(int fd, char *into, Py_ssize_t limit) except -2:
         got = c_recv(fd, into, limit, 0)
         if got >= 0:
             return got
-        if errno == EAGAIN:
+        if not _interrupted():
             return -1
-        if errno != EINTR:
-            PyErr_SetFromErrno(OSError)
 
 
 cdef inline Py_ssize_t _send(int fd, const char *data, Py_ssize_t size) except -1:
@@ -148,10 +155,8 @@ cdef inline Py_ssize_t _send(int fd, const char *data, Py_ssize_t size) except -
         sent = c_send(fd, data, size, MSG_NOSIGNAL)
         if sent >= 0:
             return sent
-        if errno == EAGAIN:
+        if not _interrupted():
             return 0
-        if errno != EINTR:
-            PyErr_SetFromErrno(OSError)
 
 
 cpdef bytes receive(int fd, Py_ssize_t limit):
@@ -196,10 +201,8 @@ cpdef Py_ssize_t send_both(int fd, bytes head, bytes data) except -1:
         sent = c_sendmsg(fd, &message, MSG_NOSIGNAL)
         if sent >= 0:
             return sent
-        if errno == EAGAIN:
+        if not _interrupted():
             return 0
-        if errno != EINTR:
-            PyErr_SetFromErrno(OSError)
 
 
 cpdef bytes read_now(int fd, Py_ssize_t size, long long at):
