@@ -193,6 +193,8 @@ BOUNDS = {
     "proxy.steps.mirror._waiting": "by queue of a mirror, each by max_body",
     "proxy.steps.icap._new": "what came in one read",
     "proxy.icap.server._options": "256 addresses",
+    "http.icap.silence._heard": SLOTS,
+    "http.icap.silence._spared": SLOTS,
     "ipc.handover.taps": CONFIG,
     "proxy.steps.tap._body": "by max_body of a tap",
     "proxy.steps.tap.body": "by max_body of a tap",

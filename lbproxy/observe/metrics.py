@@ -53,7 +53,7 @@ INSPECTIONS = (
     ("icap_answer", "failed"), ("icap_answer", "skipped"), ("tap", "taken"), ("tap", "dropped"), ("tap", "lost"),
     ("waf", "clean"), ("waf", "found"), ("waf", "blocked"), ("waf", "failed"), ("waf", "over_cap"), ("waf", "skipped"),
     ("waf_answer", "clean"), ("waf_answer", "found"), ("waf_answer", "blocked"), ("waf_answer", "failed"),
-    ("waf_answer", "over_cap"), ("waf_answer", "skipped"),
+    ("waf_answer", "over_cap"), ("waf_answer", "skipped"), ("icap", "unasked"), ("icap_answer", "unasked"),
 )  # fmt: skip
 """What steps of routes made of requests: (step, outcome), in the order of their cells. New ones come last."""
 HEALTH_STATES = ("unknown", "up", "down", "ejected", "trial", "warming")

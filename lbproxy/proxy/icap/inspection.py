@@ -1,8 +1,9 @@
 """One message's inspection: it is fed as the message comes, and tells the verdict.
 
 Theory of operation. All of the message that came so far is in a spool of the caller's, too. So when a server fails, the message is
-shown to another one from its beginning; a connection that was idle and turns out to be closed costs no more than that. What is not
-tried again is a server that takes too long: another one would take as long, and the client has waited already.
+shown to another one from its beginning; a connection that was idle and turns out to be closed costs no more than that. Where a
+server takes too long nobody else is asked: another one would take as long, and the client has waited already. Unless it was silent
+before (http/icap/silence.py): then nobody has waited for long.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from lbproxy.proxy.icap.server import Servers
 from lbproxy.proxy.icap.transaction import IcapConnection, Transaction
 from lbproxy.proxy.service import Service as Worker
 from lbproxy.proxy.spool import Spool
-from lbproxy.proxy.subrequest import Asker, lease_for
+from lbproxy.proxy.subrequest import Asker
 
 MOST_TRIES = 2
 """Servers that are asked about a message."""
@@ -82,7 +83,8 @@ class Inspection:
                 break
             except UpstreamError as error:
                 self._try_again(error)
-        self._servers.answered()
+        assert self._lease is not None
+        self._servers.answered(self._worker, self._lease.slot)
         transaction = self._transaction
         self._settle()
         return transaction
@@ -138,12 +140,12 @@ class Inspection:
         servers, worker = self._servers, self._worker
         if not self._tried and not self._fresh and servers.suspension.holds(worker.clock()):
             raise UpstreamError(503, "icap_suspended", "it failed too often", nothing_sent=True)
-        self._lease = lease = lease_for(servers.destination, worker, self._asker, self._tried, None)
+        self._lease = lease = servers.lease(worker, self._asker, self._tried)
         self._since = worker.clock()
         self._connection, self._was_idle = servers.connect(worker, lease, self._fresh)
         options = servers.known_options(worker, lease) if self._body else NO_OPTIONS
         if options is None:
-            options, goes_on = servers.ask_options(worker, lease, self._connection)
+            options, goes_on = servers.ask_options(worker, lease, self._connection, servers.settings.timeout)
             if not goes_on:
                 self._connection.stream.close()
                 self._connection, self._was_idle = servers.connect(worker, lease, True)
@@ -205,6 +207,8 @@ class Inspection:
         if lease is not None and not stale:
             self._tried = (*self._tried, lease.slot)
             self._worker.counters.note_failure(error.kind, lease.slot)
+            if error.status == 504:
+                self._servers.late(self._worker, lease.slot)
             if lease.told is not None:
                 lease.told(self._worker.clock() - self._since, PickOutcome.FAILED)
         self._fresh = stale

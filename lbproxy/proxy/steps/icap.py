@@ -13,6 +13,7 @@ from lbproxy.http.endless import endless
 from lbproxy.http.icap import adapted
 from lbproxy.http.icap.answers import BadIcapAnswer
 from lbproxy.http.icap.requests import EncapsulatedHeads
+from lbproxy.http.icap.silence import Silence
 from lbproxy.http.message import CHUNKED, ResponseHead
 from lbproxy.http.taken_in import taken_in
 from lbproxy.proxy.destination import Destination
@@ -31,6 +32,8 @@ from lbproxy.streams import Scratch
 
 UNAVAILABLE = "icap_unavailable"
 BLOCKED = "icap_blocked"
+UNASKED = ("icap_suspended", "icap_silent")
+"""Of messages without a verdict: nobody was shown them, nor waited for."""
 MOST_PAGE = 1024 * 1024
 """Bytes of an answer that a server gives to a request."""
 
@@ -44,8 +47,9 @@ class Icap(Step):
         """`asked`: the ICAP servers, with time limits of their own; `tell`: told when they are left alone; `why`: told of each
         message without a verdict."""
         self.settings = settings
-        self._requests = Servers(settings, settings.reqmod, asked, tell) if settings.reqmod else None
-        self._answers = Servers(settings, settings.respmod, asked, tell) if settings.respmod else None
+        silence = Silence()
+        self._requests = Servers(settings, settings.reqmod, asked, tell, silence) if settings.reqmod else None
+        self._answers = Servers(settings, settings.respmod, asked, tell, silence) if settings.respmod else None
         self._count = count
         self._why = why
 
@@ -63,6 +67,8 @@ class Icap(Step):
     def failed(self, journey: Journey, direction: str, error: LbproxyError) -> None:
         """There is no verdict about a message."""
         self.note(journey, direction, "failed")
+        if isinstance(error, UpstreamError) and error.reason in UNASKED:
+            self._count(direction, "unasked")
         if not (isinstance(error, UpstreamError) and error.reason == "icap_suspended"):  # that was told once, for all of them
             self._why(str(error))
 
