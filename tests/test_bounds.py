@@ -194,6 +194,7 @@ BOUNDS = {
     "proxy.steps.icap._new": "what came in one read",
     "proxy.icap.server._options": "256 addresses",
     "http.icap.silence._heard": SLOTS,
+    "http.icap.silence._mute": SLOTS,
     "http.icap.silence._spared": SLOTS,
     "ipc.handover.taps": CONFIG,
     "proxy.steps.tap._body": "by max_body of a tap",

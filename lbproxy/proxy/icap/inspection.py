@@ -188,9 +188,10 @@ class Inspection:
         while True:
             stale = self._was_idle and error.reason == "icap_closed"
             self._gone_wrong(error, stale=stale)
+            unasked = error.reason in ("icap_suspended", "icap_mute")
             hopeless = error.reason in ("icap_timeout", "icap_suspended") or len(self._tried) >= MOST_TRIES
             if not self.keeps or (hopeless and not stale):
-                if error.reason != "icap_suspended":
+                if not unasked:
                     self._servers.failed(self._worker, error)
                 raise error
             try:
@@ -198,7 +199,8 @@ class Inspection:
                 return
             except UpstreamError as another:
                 if another.nothing_sent and self._lease is None:  # there is no other
-                    self._servers.failed(self._worker, error)
+                    if not unasked:
+                        self._servers.failed(self._worker, error)
                     raise error from another
                 error = another
 

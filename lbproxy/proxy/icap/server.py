@@ -79,8 +79,10 @@ class Servers:
 
     def _break_silence(self, worker: Worker, lease: Lease) -> IcapConnection:
         """A connection to a server that was silent, once it has said what it is. Raises UpstreamError when it does not, soon."""
-        patience = short(self.settings.timeout)
-        self.late(worker, lease.slot)  # others are spared while this one finds out
+        patience, slot = short(self.settings.timeout), lease.slot
+        if self.silence.is_mute(slot, worker.clock()):
+            raise UpstreamError(504, "icap_mute", "the server was silent before, as it was just now", nothing_sent=True)
+        self.late(worker, slot)  # others are spared while this one finds out
         connection = None
         try:
             connection = self._dial(worker, lease, min(patience, self.destination.connect))
@@ -93,6 +95,7 @@ class Servers:
             if error.reason == "icap_no_service":  # which it said: whoever asks what for hears it again
                 return self._dial(worker, lease, self.destination.connect)
             if error.status == 504:
+                self.silence.mute(slot, worker.clock(), patience)
                 why = f"the server was silent before, and does not say within {patience:g} s what it is"
                 raise UpstreamError(504, "icap_silent", why, nothing_sent=True) from error
             raise

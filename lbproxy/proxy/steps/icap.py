@@ -32,7 +32,7 @@ from lbproxy.streams import Scratch
 
 UNAVAILABLE = "icap_unavailable"
 BLOCKED = "icap_blocked"
-UNASKED = ("icap_suspended", "icap_silent")
+UNASKED = ("icap_suspended", "icap_silent", "icap_mute")
 """Of messages without a verdict: nobody was shown them, nor waited for."""
 MOST_PAGE = 1024 * 1024
 """Bytes of an answer that a server gives to a request."""

@@ -30,6 +30,19 @@ def test_until_it_says_something() -> None:
     assert not found.holds(1)
 
 
+def test_nobody_waits_for_one_that_was_asked_just_now() -> None:
+    """For as long as it was waited for; then the next one finds out."""
+    found = Silence()
+    found.late(1, 100.0, 30.0)
+    assert not found.is_mute(1, 100.0)
+    found.mute(1, 103.0, 3.0)
+    assert found.is_mute(1, 105.9)
+    assert not found.is_mute(1, 106.1)
+    found.mute(1, 110.0, 3.0)
+    found.heard(1, 110.1)
+    assert not found.is_mute(1, 110.2)
+
+
 def test_what_is_short() -> None:
     """A tenth, a second at least, never more than others get."""
     assert [short(patience) for patience in (0.5, 1.0, 5.0, 30.0)] == [0.5, 1.0, 1.0, 3.0]

@@ -36,6 +36,26 @@ def test_the_second_question_of_an_exchange(body: bytes) -> None:
     world.at_rest()
 
 
+def test_nobody_waits_behind_one_who_has_just_waited() -> None:
+    """Nor do those who did not ask count: a server is left alone for long for what it did not answer, not for who came."""
+    world = looked_at(reqmod="/req", respmod="/resp", on_failure="pass", timeout=TIMEOUT, failure_limit=3)
+    client = world.connect()
+    client.feed(get())
+    world.pass_time(TIMEOUT + 0.5)
+    stream = backend(world)
+    assert stream is not None
+    stream.feed(ok(b"answer"))
+    world.pass_time(1.5)
+    for _ in range(10):
+        assert client.take().endswith(b"answer")
+        client.feed(get())
+        stream.feed(ok(b"answer"))
+    assert world.outcomes() == [(200, "")] * 11
+    assert to(world, 0) == 2
+    assert world.suspended == []
+    world.at_rest()
+
+
 def test_it_is_refused_as_fast() -> None:
     """Nothing passes that nobody looked at: on_failure = "refuse" holds for those who do not wait, too."""
     world = looked_at(timeout=TIMEOUT, failure_limit=0)
