@@ -16,7 +16,11 @@ _BY_DEFAULT = frozenset({200, 203, 300, 301, 308, 404, 410})
 """Stored without a lifetime of their own, for default_ttl. Other statuses, errors above all, only when they say how long."""
 _UNDERSTOOD = frozenset({200, 203, 204, 300, 301, 302, 303, 307, 308, 404, 405, 410, 414, 451, 500, 501, 502, 503, 504})
 """For must-understand (RFC 9111 5.2.2.3)."""
-_NEVER = frozenset({206, 304})  # parts, and what stands for another answer
+OF_THE_REQUEST = frozenset({401, 407, 408, 421, 425, 426, 428, 429, 431, 511})
+"""They say nothing of the resource, but of one client, its connection, or fields that are in no key. RFC 6585 forbids to store four
+of them, whatever they say of caching; of the others (RFC 9110 15.5, 8470 5.2) whoever asks next would get what was meant for
+somebody else."""
+_NEVER = frozenset({206, 304}) | OF_THE_REQUEST  # parts, and what stands for another answer
 
 
 class StorableAnswer(NamedTuple):

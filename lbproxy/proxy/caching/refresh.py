@@ -9,7 +9,7 @@ from lbproxy.http.caching import heads
 from lbproxy.http.caching.conditional import asking_anew, unconditional
 from lbproxy.http.caching.lifetime import Arrival
 from lbproxy.http.caching.stored import StoredAnswer
-from lbproxy.http.caching.storing import StorableAnswer
+from lbproxy.http.caching.storing import OF_THE_REQUEST, StorableAnswer
 from lbproxy.http.h1.response import parse_response
 from lbproxy.proxy.caching.coding import storable
 from lbproxy.proxy.caching.fetch import RENEWED, Fetching, milliseconds
@@ -160,7 +160,7 @@ class Refresh:
             return lambda _: storage.renew(digest, meta, self._ticket)
         verdict = asking.judged(self._head, self._personal, said, at)
         if not isinstance(verdict, StorableAnswer):
-            if said.status < 500:
+            if said.status < 500 and said.status not in OF_THE_REQUEST:
                 storage.forget(stale.digest)
             return None
         made = storable(asking.compression, self._head, said, verdict, heads.stored(said, service.date))

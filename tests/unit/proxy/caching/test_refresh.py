@@ -66,3 +66,23 @@ def test_large_bodies() -> None:
     assert asked(ok(b"n" * 150_000, stale)) == b"n" * 150_000
     assert caching.bodies.open_ones == 0
     world.at_rest()
+
+
+@pytest.mark.parametrize(("refusal", "kept"), [
+    ("429 Too Many Requests", True), ("431 Request Header Fields Too Large", True), ("503 Service Unavailable", True),
+    ("404 Not Found", False), ("410 Gone", False),
+])  # fmt: skip
+def test_a_refusal_of_the_one_who_asked(refusal: str, kept: bool) -> None:
+    """What is said of one client, or of how busy the backend is, says nothing of what is stored; what is said of the resource does."""
+    caching = Caching()
+    world = caching.world
+    fill(caching, ok(b"old", "Cache-Control: max-age=60, stale-while-revalidate=600"))
+    world.pass_time(70)
+    client = world.connect()
+    client.feed(get("/a"))
+    assert taken(client)[1] == b"old"
+    world.upstream.feed(ok(b"no", status=refusal))
+    world.settle()
+    assert bool(caching.storage.entries) is kept
+    client.feed(EOF)
+    world.at_rest()
