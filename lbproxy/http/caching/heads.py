@@ -26,6 +26,7 @@ _OF_THE_BODY = frozenset({
 """What a 304 does not change: it tells of bytes that are stored already (RFC 9111 3.2)."""
 _OF_ALL_BYTES = line_finder((b"content-digest", b"content-md5"))
 """What is wrong of a part (RFC 9530 2, 2616 14.15). Repr-Digest and Digest tell of the whole, whatever comes of it."""
+_WITH_A_BODY = line_finder(tuple(sorted(_OF_THE_BODY - {b"etag"})))
 _LENGTH = re.compile(rb"\r\n(?i:content-length):[^\r]*")
 
 
@@ -52,6 +53,11 @@ def not_modified(head: bytes) -> bytes:
     names = _SHORT if b"\r\netag:" in head.lower() else (*_SHORT, b"last-modified")
     kept = [line for line in lines if _name(line) in names]
     return b"\r\n".join([b"HTTP/1.1 304 Not Modified", *kept]) + END
+
+
+def known_already(answer: ResponseHead) -> bytes:
+    """A 304 for who has what a backend has said in an answer of his own: all that it said, cookies among it, but of a body."""
+    return b"HTTP/1.1 304 Not Modified" + cut(answer.block, answer.lowered, _WITH_A_BODY) + END
 
 
 def part(head: bytes, first: int, last: int, length: int) -> bytes:

@@ -21,7 +21,7 @@ from lbproxy.http.h1.response import parse_response
 from lbproxy.http.message import CHUNKED, UNTIL_CLOSE, RequestHead, ResponseHead
 from lbproxy.proxy.caching import follow
 from lbproxy.proxy.caching.coding import still_varies, storable, varying
-from lbproxy.proxy.caching.fill import PATIENCE, Fill, FillState, Opened
+from lbproxy.proxy.caching.fill import MOST_FED, PATIENCE, Fill, FillState, Opened
 from lbproxy.proxy.caching.outcomes import BY_REASON, CacheOutcome
 from lbproxy.proxy.caching.patience import Attempt
 from lbproxy.proxy.caching.shelf import CacheShelf, FileBody, FoundAnswer, LookedUp, LookupTarget
@@ -87,6 +87,10 @@ class Fetching(NamedTuple):
         if isinstance(verdict, StorableAnswer):
             return found._replace(answer=StoredAnswer(verdict._replace(coded=found.answer.kept.coded), head))
         return found._replace(answer=StoredAnswer(found.answer.kept, head), digest=b"")
+
+
+def _nothing() -> None:
+    """Nobody waits for an answer that is not stored."""
 
 
 class Answers(Protocol):
@@ -176,12 +180,12 @@ class Fetch(Course):
             return self._unstored(answer, sink, "malformed")
         verdict = asking.judged(self._asked, self._personal, said, Arrival(self._asked_at, now, wall))
         if not isinstance(verdict, StorableAnswer):
-            return self._unstored(answer, sink, verdict)
+            return self._unstored(answer, sink, verdict, said)
         head = heads.stored(said, self._journey.downstream.service.date)
         verdict, head, coding = storable(asking.compression, self._asked, said, verdict, head)
         if coding and not self._may_compress():
             asking.shelf.outcomes.unstored("busy")
-            return self._unstored(answer, sink, "busy")
+            return self._unstored(answer, sink, "busy", said)
         plain, self._vary = sink, varying(verdict, said)
         self._made = StoredAnswer(verdict, head), said
         if conditional(self._asked) and unchanged(self._asked, said, wall):
@@ -200,12 +204,22 @@ class Fetch(Course):
             into = asking.compression.into(into, coding, self._journey.source)
         return AsJudged(answer, into, Telling(plain, self.lines(False)), self._replaced)
 
-    def _unstored(self, answer: ResponseHead, sink: Sink, why: str) -> Sink:
-        """It passes, compressed as others are."""
+    def _unstored(self, answer: ResponseHead, sink: Sink, why: str, said: ResponseHead | None = None) -> Sink:
+        """It passes, compressed as others are; `said`: as the backend said it. The conditions that the request had are answered here,
+        since the backend was not told of them; of a long body, or one that may never end, its client gets all."""
         self._useless()
+        journey, passing, lines = self._journey, sink, forwarded(self._why, detail=why)
         if self._compressing is not None:
-            sink = self._compressing.around(answer, sink)
-        return Telling(sink, forwarded(self._why, detail=why))
+            passing = self._compressing.around(answer, sink)
+        passing = Telling(passing, lines)
+        if said is None or not 0 <= said.body <= MOST_FED or not conditional(self._asked):
+            return passing
+        if not unchanged(self._asked, said, self._asking.wall()):
+            return passing
+        known = journey.as_answered(heads.known_already(said))
+        if self._compressing is not None:
+            sink = self._compressing.around(known.head, sink)
+        return AsJudged(answer, NotModified(Telling(sink, lines), known, self._tells), passing, _nothing)
 
     def _may_compress(self) -> bool:
         compression = self._asking.compression

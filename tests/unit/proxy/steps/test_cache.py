@@ -95,6 +95,39 @@ def test_conditions_of_clients_do_not_keep_it_empty() -> None:
     world.at_rest()
 
 
+@pytest.mark.parametrize("compress", [None, model.CompressConfig()])
+@pytest.mark.parametrize(("field", "answer", "code"), [
+    ('If-None-Match: "e"', ok(b"mine", "Cache-Control: private", 'ETag: "e"', "Set-Cookie: a=b"), 304),
+    ('If-None-Match: W/"e"', ok(b"mine", "Cache-Control: no-store", 'ETag: "e"'), 304),
+    ('If-None-Match: "f"', ok(b"mine", "Cache-Control: private", 'ETag: "e"'), 200),
+    ("If-Modified-Since: Tue, 14 Nov 2023 22:13:20 GMT", ok(b"mine", "Last-Modified: Tue, 14 Nov 2023 22:13:20 GMT"), 304),
+    ("If-Modified-Since: Tue, 14 Nov 2023 22:13:20 GMT", ok(b"mine", "Last-Modified: Tue, 14 Nov 2023 22:13:21 GMT"), 200),
+    ('If-None-Match: "e"', ok(b"mine", 'ETag: "e"', status="404 Not Found"), 404),
+    ('If-None-Match: "e"', ok(bytes(2**20 + 1), 'ETag: "e"'), 200),
+    ('If-None-Match: "e"', b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nETag: "e"\r\n\r\n4\r\nmine\r\n0\r\n\r\n', 200),
+])  # fmt: skip
+def test_conditions_where_nothing_is_stored(field: str, answer: bytes, code: int, compress: model.CompressConfig | None) -> None:
+    """The backend was not told of them, so that they are answered here; fields that are the client's own, such as cookies, are with
+    the 304 as well. What may be long, or not end, is not read for nothing."""
+    caching = Caching(compress=compress)
+    client = caching.world.connect()
+    for _ in range(2):
+        client.feed(get("/a", field, "Accept-Encoding: gzip"))
+        caching.world.upstream.feed(answer)
+        head, body = taken(client)
+        assert int(head.split()[1]) == code
+        if code == 304:
+            assert (body, values(head, "content-length")) == (b"", [])
+            assert values(head, "set-cookie") == ([b"a=b"] if b"Set-Cookie" in answer else [])
+            assert values(head, "etag") + values(head, "last-modified") != []
+        else:
+            assert body
+        assert caching.world.lines()[-1]["status"] == code
+        assert not caching.storage.entries
+    client.feed(EOF)
+    caching.world.at_rest()
+
+
 def test_bypass() -> None:
     """Requests that meet the conditions go by."""
     caching = Caching(model.CacheConfig(bypass=model.MatchConfig(headers=(("Cookie", ("*session=*",)),))))
