@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from lbproxy.http.grammar import SAID_OF_PLACES, line_finder
+from lbproxy.http.message import NO_BODY, RequestHead
 
 _PLACES = line_finder((
     b"forwarded", b"x-forwarded-host", b"x-forwarded-path", b"x-forwarded-port", b"x-forwarded-prefix", b"x-forwarded-proto",
@@ -27,10 +28,15 @@ def host_of(sent: bytes) -> bytes:
     return b"" if at < 0 else sent[at + 7 : sent.index(b"\r\n", at + 7)].strip(b" \t")
 
 
-def has_capitals(authority: bytes, sent: bytes) -> bool:
-    """The backend gets the host with capitals, `authority`, which is a key's part, has none: one that minds them answers something
-    that is for nobody else."""
-    if b"\r\nHost: %b\r\n" % authority in sent:
-        return False
-    host = host_of(sent)
-    return host != authority and host.lower() == authority
+def in_lower_case(head: RequestHead) -> RequestHead | None:
+    """A request without a body whose Host has capitals, with the host as keys name it; None: it has none.
+
+    Names of hosts mean the same in any case (RFC 9110 4.2.3), and who asks with capitals shares what is stored. A backend that
+    minds them would answer him something else, which would be stored for all, so that it is not told of them."""
+    at = head.lowered.find(b"\r\nhost:")
+    end = head.lowered.find(b"\r\n", at + 7)
+    end = len(head.lowered) if end < 0 else end
+    said = head.lowered[at:end]
+    if at < 0 or head.block[at + 7 : end] == said[7:]:
+        return None
+    return head.taken_in(b"%b\r\nHost:%b%b" % (head.block[:at], said[7:], head.block[end:]), NO_BODY)

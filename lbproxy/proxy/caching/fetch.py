@@ -205,7 +205,7 @@ class Fetch(Course):
         return AsJudged(answer, into, Telling(plain, self.lines(False)), self._replaced)
 
     def _unstored(self, answer: ResponseHead, sink: Sink, why: str, said: ResponseHead | None = None) -> Sink:
-        """It passes, compressed as others are; `said`: as the backend said it. The conditions that the request had are answered here,
+        """It passes, compressed as others are; `said`: as the backend said it. Conditions that the request had are answered here,
         since the backend was not told of them; of a long body, or one that may never end, its client gets all."""
         self._useless()
         journey, passing, lines = self._journey, sink, forwarded(self._why, detail=why)

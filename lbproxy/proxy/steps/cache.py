@@ -16,7 +16,7 @@ from lbproxy.cache.interface import Turn
 from lbproxy.config import model
 from lbproxy.errors import RefusedAnswer, RequestError
 from lbproxy.http.caching import heads
-from lbproxy.http.caching.addressing import has_capitals, host_of, places
+from lbproxy.http.caching.addressing import host_of, in_lower_case, places
 from lbproxy.http.caching.conditional import BodyWanted, conditional, for_the_origin, part_of, unchanged
 from lbproxy.http.caching.invalidating import succeeded, targets
 from lbproxy.http.caching.lifetime import Defaults
@@ -109,6 +109,9 @@ class Cache(QuickCache):
             return self._pass(journey, b"method")
         if not looked_up(head) or for_the_origin(head) or (self._bypass is not None and self._bypass.met(ConditionRequest(head))):
             return self._pass(journey, b"bypass")
+        if (lower := in_lower_case(head)) is not None:
+            head = lower
+            journey.go_on_as(head)
         target = self.target(journey)
         personal = self._personal or credentials(head)
         looked = self.shelf.look(target)
@@ -119,7 +122,7 @@ class Cache(QuickCache):
             raise RequestError(504, "only_if_cached", "it is not stored, and nobody else is to be asked")
         if looked.found is not None and personal and not looked.found.answer.kept.for_anybody:
             return self._pass(journey, b"bypass", "authorization")
-        if head.method != b"GET" or b"\r\nrange:" in head.lowered or has_capitals(head.authority, target.sent):
+        if head.method != b"GET" or b"\r\nrange:" in head.lowered:
             return self._pass(journey, looked.reason(journey.downstream.service.clock()))
         return self._together(journey, target, looked, personal)
 
@@ -229,9 +232,9 @@ class Cache(QuickCache):
     def _refreshed(self, journey: Journey, looked: LookedUp, personal: bool) -> bool:
         """Somebody sees to it that what is stale becomes fresh. False: this request has to."""
         service = journey.downstream.service
-        target = self.target(journey)
-        if self.to is None or has_capitals(journey.head.authority, target.sent):
+        if self.to is None:
             return False
+        target = self.target(journey)
         turn = self.shelf.storage.marks.take(looked.digest, milliseconds(service.clock()), milliseconds(self._wait))
         if turn is Turn.LEAD:
             refresh = Refresh(self.asking, service, self.to, journey, target, looked, personal)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from lbproxy.http.caching.addressing import has_capitals, host_of, places
+from lbproxy.http.caching.addressing import host_of, in_lower_case, places
+from lbproxy.http.message import RequestHead
+from tests.unit.http.heads import request
 
 
 def sent(*fields: str) -> bytes:
@@ -20,13 +22,19 @@ def test_places() -> None:
     assert one == two == [b"\r\nForwarded: ;host=e;, "]
 
 
-@pytest.mark.parametrize(("field", "capitals"), [
-    ("Host: a.example", False), ("host:  a.example ", False), ("Host: A.example", True), ("host:a.examplE", True),
-    ("Host: B.example", False), ("X: 1", False),
+@pytest.mark.parametrize(("line", "lower"), [
+    (b"Host: a.example", None), (b"host:  a.example ", None), (b"Host: A.example", b"Host: a.example"),
+    (b"hOST:a.examplE:8080", b"Host:a.example:8080"),
 ])  # fmt: skip
-def test_capitals(field: str, capitals: bool) -> None:
-    """Told whatever the line looks like. A backend's own name in place of what came is no client's doing."""
-    assert has_capitals(b"a.example", sent(field)) is capitals
+@pytest.mark.parametrize("others", [((), ()), ((b"A: B",), ()), ((), (b"A: B", b"C: D")), ((b"X-Host: E",), (b"Y: Host: E",))])
+def test_capitals(line: bytes, lower: bytes | None, others: tuple[tuple[bytes, ...], tuple[bytes, ...]]) -> None:
+    """Told whatever the line looks like and wherever it stands; nothing else of the request changes."""
+
+    def asked(host: bytes) -> RequestHead:
+        lines = (*others[0], host, *others[1])
+        return request(*lines[1:], host=lines[0])
+
+    assert in_lower_case(asked(line)) == (None if lower is None else asked(lower))
 
 
 def test_host() -> None:

@@ -268,25 +268,43 @@ def asked_through_a_proxy(*fields: str) -> list[bytes]:
 
 
 def test_poisoning_by_capitals_in_host() -> None:
-    """A backend that minds them answers something else: that is nobody else's, while what is stored is for everybody."""
+    """A backend that minds them is not told of them by a request whose answer is for everybody: not by the first one, not by one
+    that asks for all who wait, not by one in the background, and not where it says what its answer depends on."""
     caching = Caching()
-    client, capitals = caching.world.connect(), get("/a").replace(b"example.org", b"Example.ORG")
-    client.feed(capitals)
-    caching.world.upstream.feed(ok(b"no such host", FRESH))
-    assert status(taken(client)[0]) == "lbproxy; fwd=uri-miss"
-    client.feed(get("/a"))
-    caching.world.upstream.feed(ok(b"page", "Cache-Control: max-age=5, stale-while-revalidate=60"))
-    assert status(taken(client)[0]) == "lbproxy; fwd=uri-miss; stored"
-    client.feed(capitals)
-    head, body = taken(client)
-    assert (status(head), body) == ("lbproxy; hit; ttl=5", b"page")
-    caching.world.pass_time(6)
-    client.feed(capitals)
-    caching.world.upstream.feed(ok(b"no such host", FRESH))
-    assert status(taken(client)[0]) == "lbproxy; fwd=stale"
-    client.feed(get("/a"))
-    assert taken(client)[1] == b"page"
-    caching.world.upstream.feed(ok(b"page", FRESH))
+    world = caching.world
+    capitals, plain = get("/a").replace(b"example.org", b"Example.ORG"), get("/a")
+    clients = [world.connect() for _ in range(4)]
+    for client, asked in zip(clients, (capitals, plain, capitals, plain), strict=True):
+        client.feed(asked)
+    world.settle()
+    [asked] = [each.take() for each in world.upstreams]
+    assert b"Host: example.org\r\n" in asked
+    world.upstream.feed(ok(b"page", "Cache-Control: max-age=5, stale-while-revalidate=60", "Vary: Host"))
+    for client in clients:
+        assert taken(client)[1] == b"page"
+    for asked in (plain, capitals):
+        clients[0].feed(asked)
+        assert status(taken(clients[0])[0]) == "lbproxy; hit; ttl=5"
+    world.pass_time(6)
+    clients[0].feed(capitals)
+    assert taken(clients[0])[1] == b"page"
+    assert b"Host: example.org\r\n" in world.upstream.take()
+    world.upstream.feed(ok(b"new", FRESH, "Vary: Host"))
+    clients[1].feed(plain)
+    assert taken(clients[1])[1] == b"new"
+    for client in clients:
+        client.feed(EOF)
+    world.at_rest()
+
+
+@pytest.mark.parametrize("more", [{"method": "POST"}, {"method": "OPTIONS"}])
+def test_capitals_are_passed_on_where_nothing_is_stored(more: dict[str, str]) -> None:
+    """What goes by the cache gets to its backend as it came."""
+    caching = Caching()
+    client = caching.world.connect()
+    client.feed(get("/a", "Content-Length: 0", **more).replace(b"example.org", b"Example.ORG"))  # type: ignore[arg-type]
+    assert b"Host: Example.ORG\r\n" in caching.world.upstream.take()
+    caching.world.upstream.feed(ok())
     client.feed(EOF)
     caching.world.at_rest()
 

@@ -73,7 +73,7 @@ def test_large_bodies() -> None:
     ("404 Not Found", False), ("410 Gone", False),
 ])  # fmt: skip
 def test_a_refusal_of_the_one_who_asked(refusal: str, kept: bool) -> None:
-    """What is said of one client, or of how busy the backend is, says nothing of what is stored; what is said of the resource does."""
+    """What is said of one client, or of how busy the backend is, says nothing of what is stored; what is said of it does."""
     caching = Caching()
     world = caching.world
     fill(caching, ok(b"old", "Cache-Control: max-age=60, stale-while-revalidate=600"))
