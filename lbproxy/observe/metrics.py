@@ -54,6 +54,7 @@ INSPECTIONS = (
     ("waf", "clean"), ("waf", "found"), ("waf", "blocked"), ("waf", "failed"), ("waf", "over_cap"), ("waf", "skipped"),
     ("waf_answer", "clean"), ("waf_answer", "found"), ("waf_answer", "blocked"), ("waf_answer", "failed"),
     ("waf_answer", "over_cap"), ("waf_answer", "skipped"), ("icap", "unasked"), ("icap_answer", "unasked"),
+    ("mirror", "suspended"),
 )  # fmt: skip
 """What steps of routes made of requests: (step, outcome), in the order of their cells. New ones come last."""
 HEALTH_STATES = ("unknown", "up", "down", "ejected", "trial", "warming")

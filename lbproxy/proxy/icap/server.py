@@ -12,7 +12,7 @@ from lbproxy.http.icap import requests
 from lbproxy.http.icap.answers import BadIcapAnswer, Options, read_options
 from lbproxy.http.icap.requests import IcapService
 from lbproxy.http.icap.silence import Silence, short
-from lbproxy.http.icap.suspension import Suspension
+from lbproxy.http.suspension import Suspension
 from lbproxy.proxy.destination import Destination
 from lbproxy.proxy.icap.transaction import IcapConnection, Transaction
 from lbproxy.proxy.service import Service as Worker

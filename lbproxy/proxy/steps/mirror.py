@@ -3,7 +3,8 @@
 Theory of operation. A request's body is copied while it passes, up to a cap. When the request is whole its copy joins a bounded
 queue, and a greenlet of its own sends it, never that of the request: nobody waits for the mirror, not the client, not its next
 request, and not a worker that drains, which cuts what is under way (`drain`) and forgets what waits. To compare, the answer that
-the client gets is counted and hashed as it passes; whichever of the two answers ends later compares.
+the client gets is counted and hashed as it passes; whichever of the two answers ends later compares. A mirror that is dead is left
+alone: a copy that fails costs a worker twice as much time as a request that is served, and those that it serves wait for that.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from lbproxy.http.findings import every_spelling
 from lbproxy.http.forwarding import cut
 from lbproxy.http.grammar import END
 from lbproxy.http.message import NO_BODY, ResponseHead
+from lbproxy.http.suspension import Suspension
 from lbproxy.http.taken_in import taken_in
 from lbproxy.http.trailers import Trailers
 from lbproxy.proxy.destination import Destination
@@ -32,6 +34,8 @@ from lbproxy.streams import Strand
 
 MOST_PATH = 256
 """Bytes of a path that is told."""
+MOST_FAILURES, REVIVAL = 8, 1.0
+"""Copies in a row that fail, behind which none is sent for so many seconds; then one tries it."""
 
 
 class ComparedAnswer(NamedTuple):
@@ -51,6 +55,9 @@ Differs = Callable[[str, ComparedAnswer, ComparedAnswer], None]
 """Told of a path, what the client got, and what the mirror said."""
 
 
+Tell = Callable[[str], None]
+
+
 class _MirrorGivenUp(LbproxyError):
     """Nobody wants the mirror's answer any more."""
 
@@ -60,11 +67,11 @@ class Mirror(Step):
 
     __slots__ = (
         "_compare", "_concurrency", "_count", "_differs", "_due", "_max_body", "_methods", "_most_waiting", "_percent", "_remove",
-        "_service", "_subrequest", "_timeout", "_under_way", "_waiting",
+        "_service", "_subrequest", "_suspension", "_tell", "_timeout", "_under_way", "_waiting",
     )  # fmt: skip
 
-    def __init__(self, settings: model.MirrorConfig, mirrored: Destination, count: Count, differs: Differs) -> None:
-        """`mirrored`: the second pool, with time limits of its own."""
+    def __init__(self, settings: model.MirrorConfig, mirrored: Destination, count: Count, differs: Differs, tell: Tell) -> None:
+        """`mirrored`: the second pool, with time limits of its own; `tell`: told that it is left alone, and why."""
         self._subrequest = Subrequest(mirrored, 0, once=True)
         self._percent = settings.percent
         self._methods = frozenset(method.encode("ascii") for method in settings.methods or ("GET", "HEAD"))
@@ -76,6 +83,8 @@ class Mirror(Step):
         self._compare = settings.compare
         self._count = count
         self._differs = differs
+        self._tell = tell
+        self._suspension = Suspension(MOST_FAILURES, REVIVAL)
         self._due = 0
         self._waiting: deque[MirroredRequest] = deque()
         self._under_way = 0
@@ -90,7 +99,10 @@ class Mirror(Step):
         if self._due < 100:
             return None
         self._due -= 100
-        self._service = downstream.service
+        self._service = service = downstream.service
+        if self._suspension.until > 0.0 and self._suspension.until > service.clock():
+            self._count("mirror", "suspended")
+            return None
         copy = MirroredRequest(self, journey)
         if downstream.body is None:
             self.join(copy)
@@ -119,9 +131,12 @@ class Mirror(Step):
         if len(self._waiting) >= self._most_waiting:
             self._count("mirror", "dropped")
             return
+        assert self._service is not None
+        if self._suspension.holds(self._service.clock()):
+            self._count("mirror", "suspended")
+            return
         copy.lay_out(self._remove)
         self._waiting.append(copy)
-        assert self._service is not None
         self._service.strands.later(self._next)
 
     def _next(self) -> None:
@@ -136,13 +151,27 @@ class Mirror(Step):
             self._under_way += 1
             service.strands.start(Sending(self, service, self._subrequest, copy, self._timeout).run)
 
-    def sent(self, copy: MirroredRequest, facts: ComparedAnswer | None) -> None:
-        """A copy is over; None: it failed, or was given up."""
+    def sent(self, copy: MirroredRequest, facts: ComparedAnswer) -> None:
+        """A copy was answered."""
+        self._suspension.answered()
+        self._over("sent")
+        if self._compare:
+            copy.compare(facts)
+
+    def failed(self, why: str) -> None:
+        """A copy was not, or was given up."""
+        assert self._service is not None
+        if not self._service.draining and self._suspension.failed(self._service.clock()):
+            self._tell(why)
+            for _ in self._waiting:
+                self._count("mirror", "suspended")
+            self._waiting.clear()
+        self._over("failed")
+
+    def _over(self, outcome: str) -> None:
         assert self._service is not None
         self._under_way -= 1
-        self._count("mirror", "failed" if facts is None else "sent")
-        if facts is not None and self._compare:
-            copy.compare(facts)
+        self._count("mirror", outcome)
         self._service.strands.later(self._next)
 
     def compared(self, path: str, own: ComparedAnswer, other: ComparedAnswer) -> None:
@@ -287,7 +316,7 @@ class Sending:
     def cut(self) -> None:
         """See Connection."""
         if self._strand is not None:
-            self._strand.throw(_MirrorGivenUp("given up"))
+            self._strand.throw(_MirrorGivenUp("no answer in time"))
 
     def run(self) -> None:
         """In a greenlet of its own. Lets nothing out."""
@@ -295,19 +324,24 @@ class Sending:
         self._strand = service.strands.current()
         alarm = service.strands.alarm(self._timeout, self.cut)
         service.connections.add(self)
-        facts = None
+        facts, why = None, "internal_error"
         try:
             answer = self._subrequest.ask(service, copy.method, copy.asked, copy.body, take=self._take)
             facts = ComparedAnswer(answer.head.status, self._length, self._digest.hexdigest())
-        except (UpstreamError, _MirrorGivenUp):
-            pass  # counted as failed: whoever looks at the mirror finds out why there
+        except UpstreamError as error:  # counted as failed: whoever looks at the mirror finds out why there
+            why = error.reason
+        except _MirrorGivenUp as given_up:
+            why = str(given_up)
         except Exception as error:  # must not end in the event loop
             service.on_fault(error)
         finally:
             self._strand = None
             alarm.stop()
             service.connections.discard(self)
-            self._mirror.sent(copy, facts)
+            if facts is None:
+                self._mirror.failed(why)
+            else:
+                self._mirror.sent(copy, facts)
 
     def _take(self, piece: bytes) -> None:
         self._digest.update(piece)

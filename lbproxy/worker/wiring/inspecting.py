@@ -111,6 +111,8 @@ class Means(NamedTuple):
     """Told of messages that ICAP servers have told no verdict about, and why."""
     settle: Callable[[float], None] = lambda until: None
     """Waits until taps have passed on what they have, or until that moment: the process is about to end."""
+    mirror_left: Tell = lambda why: None
+    """Told that a mirror is left alone, and why."""
 
 
 NO_MEANS = Means(lambda step, outcome: None)
@@ -146,6 +148,9 @@ def make_means(
     def suspended(why: str) -> None:
         noisy.warning("icap.suspended", why=why, then="left alone for a while")
 
+    def mirror_left(why: str) -> None:
+        noisy.warning("mirror.suspended", why=why, then="one request a second tries it")
+
     def no_verdict(why: str) -> None:
         noisy.warning("icap.no_verdict", why=why)
 
@@ -162,8 +167,9 @@ def make_means(
     link = None if looks is None else InspectorLink(looks, waiting)
     taps, settle = make_taps(handover, count, alarm)
     return Means(
-        count, documents, memory, verify, differs, wishes.wish, suspended, taps, wafs, link, attacked, Copies(), no_verdict, settle
-    )
+        count, documents, memory, verify, differs, wishes.wish, suspended, taps, wafs, link, attacked, Copies(), no_verdict, settle,
+        mirror_left,
+    )  # fmt: skip
 
 
 TapsByName = dict[str, tuple[model.TapConfig, Take]]
@@ -220,7 +226,8 @@ def inspections(route: RouteConfig, means: Means, asked: Callable[[str, float], 
     if route.icap is not None:
         found.append(Icap(route.icap, asked(route.icap.pool, route.icap.timeout), means.told, means.suspended, means.no_verdict))
     if route.mirror is not None:  # last: what others refuse is not mirrored
-        found.append(Mirror(route.mirror, asked(route.mirror.pool, route.mirror.timeout), means.told, means.differs))
+        asked_as_well = asked(route.mirror.pool, route.mirror.timeout)
+        found.append(Mirror(route.mirror, asked_as_well, means.told, means.differs, means.mirror_left))
     return found
 
 

@@ -170,7 +170,7 @@ class World(Strands):
             lambda *facts: self.differences.append(facts), self.wanted.append, self.suspended.append,
             {} if tap is None else {tap.name: (tap, self._tap)},
             self.config.wafs, inspectors, lambda path, client, verdict: self.attacks.append((path, verdict)),
-            self.copies, self.no_verdicts.append,
+            self.copies, self.no_verdicts.append, mirror_left=self.suspended.append,
         )  # fmt: skip
         self.routed = make_destinations(self.config, named, [filters], bytes(32), means=means).routes
         self.scratch, self.idle = scratch, UpstreamPool(self.clock, checked=self.ledger.spoken)

@@ -8,6 +8,7 @@ import pytest
 
 from lbproxy.config import model
 from lbproxy.http.grammar import END
+from lbproxy.proxy.steps.mirror import MOST_FAILURES, REVIVAL
 from tests.support import h2_frames as wire
 from tests.unit.http.heads import fields
 from tests.unit.proxy.h2_client import H2Client, body
@@ -249,4 +250,67 @@ def test_over_http_2() -> None:
     for each in world.upstreams:
         if each.sent:
             each.feed(ok(b"x"))
+    world.at_rest()
+
+
+def alone(**settings: Any) -> tuple[World, Any]:
+    """(a world whose mirror can be reached no more, its client): of one backend, to which the client's connection is there."""
+    world = mirrored(remove=("X-Own",), **settings)
+    client = world.connect()
+    [other] = serve(world, client, 1)
+    other.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+    world.dials.clear()
+    world.inspected.clear()
+    return world, client
+
+
+def serve(world: World, client: Any, number: int) -> list[FakeStream]:
+    """Some requests, answered by the backend; whoever else was asked."""
+    others = []
+    for _ in range(number):
+        client.feed(get("/", "X-Own: 1"))
+        world.settle()
+        for each in [each for each in world.upstreams if each.sent and not each.end]:
+            if b"X-Own" in each.take():
+                each.feed(ok())
+            else:
+                others.append(each)
+        assert client.take().endswith(END + b"ok")
+    return others
+
+
+def test_one_that_is_dead_is_left_alone() -> None:
+    """No connection is tried, nothing laid out: what a copy costs that fails is what others wait for. One a second finds out
+    whether it is back, and then all are sent again."""
+    world, client = alone()
+    world.refuse(0)
+    assert serve(world, client, 100) == []
+    assert len(world.dials) == MOST_FAILURES
+    assert world.inspected == ["mirror failed"] * MOST_FAILURES + ["mirror suspended"] * (100 - MOST_FAILURES)
+    assert world.suspended == ["connection_refused"]
+    world.pass_time(REVIVAL + 0.1)
+    assert serve(world, client, 100) == []
+    assert len(world.dials) == MOST_FAILURES + 1
+    assert len(world.suspended) == 1, "told once"
+    world.refusing.clear()
+    world.inspected.clear()
+    world.pass_time(REVIVAL + 0.1)
+    [other] = serve(world, client, 3)
+    other.feed(ok())
+    for _ in range(3):
+        for each in serve(world, client, 1):
+            each.feed(ok())
+    assert world.inspected == ["mirror suspended"] * 2 + ["mirror sent"] * 4
+    world.at_rest()
+
+
+def test_what_waits_for_one_that_hangs_is_given_up() -> None:
+    """Each would take a time-out of its own."""
+    world, client = alone(timeout=5.0, concurrency=MOST_FAILURES, queue=20)
+    world.hanging.add(9000)
+    assert serve(world, client, MOST_FAILURES + 20) == []
+    world.pass_time(6)
+    assert world.inspected == ["mirror failed"] * (MOST_FAILURES - 1) + ["mirror suspended"] * 20 + ["mirror failed"]
+    assert len(world.dials) == MOST_FAILURES
+    assert world.suspended == ["no answer in time"]
     world.at_rest()

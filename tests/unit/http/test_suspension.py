@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lbproxy.http.icap.suspension import Suspension
+from lbproxy.http.suspension import Suspension
 
 
 def test_failures_in_a_row() -> None:
