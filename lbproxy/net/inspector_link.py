@@ -1,7 +1,8 @@
 """A worker's line to its inspectors: datagrams there and back, each question with a time of its own.
 
 Several inspectors read from the one socket, so whoever has time takes the next. What they answer is checked as if strangers had
-said it: they have read what strangers sent.
+said it: they have read what strangers sent. A question whose inspector was killed or stopped by somebody is asked once more, while
+there is time: whoever forks inspectors tells which one that is.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 from gevent.hub import get_hub
 from greenlet import getcurrent, greenlet
 
-from lbproxy.waf.messages import LARGEST, LARGEST_ANSWER, WafQuestion, WafVerdict, heard, pack
+from lbproxy.waf.messages import LARGEST, LARGEST_ANSWER, WafQuestion, WafVerdict, heard, lost_number, pack
 
 MOST_WAITING = 256
 MOST_MISSED, PROBES = 32, 4
@@ -32,11 +33,13 @@ OnWaiting = Callable[[int, bool], None]
 class _Asked:
     """A question that is under way."""
 
-    __slots__ = ("on_verdict", "timer")
+    __slots__ = ("again", "on_verdict", "timer")
 
-    def __init__(self, on_verdict: OnVerdict, timer: Any) -> None:
+    def __init__(self, on_verdict: OnVerdict, timer: Any, again: bytes) -> None:
         self.on_verdict = on_verdict
         self.timer = timer
+        self.again = again
+        """What is asked once more if it is lost; b"": that was done. There are as many as the kernel keeps, or inspectors have."""
 
 
 class InspectorLink:
@@ -65,7 +68,7 @@ class InspectorLink:
         except OSError:  # as much waits as the kernel keeps, or they are gone
             return False
         timer = self._hub.loop.timer(question.seconds)
-        self._asked[number] = _Asked(on_verdict, timer)
+        self._asked[number] = _Asked(on_verdict, timer, data)
         timer.start(self._late, number)
         self._on_waiting(len(self._asked), False)
         return True
@@ -99,6 +102,17 @@ class InspectorLink:
     def _late(self, number: int) -> None:
         self._over(number, None, late=True)
 
+    def _ask_again(self, number: int) -> None:
+        asked = self._asked.get(number)
+        if asked is None:
+            return
+        data, asked.again = asked.again, b""
+        try:
+            if not data or self._socket.send(data) < len(data):
+                self._late(number)
+        except OSError:
+            self._late(number)
+
     def _over(self, number: int, verdict: WafVerdict | None, *, late: bool = False) -> None:
         asked = self._asked.pop(number, None)
         if asked is not None:
@@ -121,6 +135,9 @@ class InspectorLink:
                 for number in [*self._asked]:
                     self._late(number)
                 return
+            if (lost := lost_number(data)) is not None:
+                self._ask_again(lost)
+                continue
             try:
                 verdict = heard(data)
             except ValueError:

@@ -19,6 +19,9 @@ _ID, _NAME = re.compile(r"[0-9]{1,10}\Z"), re.compile(r"[A-Za-z0-9_.:$\[\]-]{0,8
 _SCORE = re.compile(r"Total (?:Inbound )?Score: ([0-9]{1,6})")
 
 
+_LOST = re.compile(rb"lost ([0-9]{1,10})\Z")
+
+
 class WafQuestion(NamedTuple):
     """A request that is to be looked at, or the answer to one."""
 
@@ -93,6 +96,17 @@ def found(number: int, blocked: bool, status: int, lines: Iterable[str]) -> WafV
 def answer(verdict: WafVerdict) -> bytes:
     """As it travels."""
     return json.dumps(verdict, separators=(",", ":")).encode("ascii")
+
+
+def lost(number: int) -> bytes:
+    """That nobody looks at that question any more: whoever had it was ended by somebody else."""
+    return b"lost %d" % number
+
+
+def lost_number(data: bytes) -> int | None:
+    """Of such a message; None: it is none."""
+    found = _LOST.match(data)
+    return None if found is None else int(found[1])
 
 
 def heard(data: bytes) -> WafVerdict:

@@ -24,21 +24,31 @@ _SIZE = _NUMBER.size
 
 class Progress:
     """What inspectors tell each other and whoever forked them, in memory that forks share: how much each has looked at, until when
-    it may look at what it has, and how often it was born. Each number has one writer. `close` it."""
+    it may look at what it has, which question that is, and how often it was born. Each number has one writer. `close` it."""
 
     def __init__(self) -> None:
-        self._memory = mmap.mmap(-1, 3 * MOST * _SIZE)
-        self._untils = memoryview(self._memory).cast("d")[2 * MOST :]
+        self._memory = mmap.mmap(-1, 4 * MOST * _SIZE)
+        self._untils = memoryview(self._memory).cast("d")[2 * MOST : 3 * MOST]
         """Written and read at once, not byte by byte."""
+        self._held = memoryview(self._memory).cast("Q")[3 * MOST :]
 
     def looked(self, rank: int) -> None:
         """By that inspector."""
         self._untils[rank] = 0.0
         self._add(rank)
 
-    def looks_until(self, rank: int, moment: float) -> None:
-        """By that inspector: it has taken a question, which is to be done with by then (time.monotonic)."""
+    def looks_until(self, rank: int, moment: float, question: int) -> None:
+        """By that inspector: it has taken the question of that number, which is to be done with by then (time.monotonic)."""
+        self._held[rank] = question + 1
         self._untils[rank] = moment
+
+    def answered(self, rank: int) -> None:
+        """By that inspector: whoever asked has the answer, or needs none."""
+        self._held[rank] = 0
+
+    def held(self, rank: int) -> int | None:
+        """The number of the question that nobody answers if that inspector ends now; None: there is none."""
+        return self._held[rank] - 1 if self._held[rank] else None
 
     def until(self, rank: int) -> float:
         """What that inspector said of the question that it has; 0: it has none."""
@@ -47,6 +57,7 @@ class Progress:
     def born(self, rank: int) -> None:
         """By whoever forks it."""
         self._untils[rank] = 0.0
+        self._held[rank] = 0
         self._add(MOST + rank)
 
     def looks(self, ranks: int) -> bytes:
@@ -60,6 +71,7 @@ class Progress:
     def close(self) -> None:
         """For this process."""
         self._untils.release()
+        self._held.release()
         self._memory.close()
 
     def _add(self, number: int) -> None:
@@ -93,13 +105,17 @@ class Turns:
                 if not patient:
                     self._epoll.poll()
 
-    def begun(self, until: float) -> None:
-        """With what it took; when that is to be done with."""
-        self._progress.looks_until(self._rank, until)
+    def begun(self, until: float, question: int) -> None:
+        """With what it took; when that is to be done with, and its number."""
+        self._progress.looks_until(self._rank, until, question)
 
     def done(self) -> None:
         """With what it took."""
         self._progress.looked(self._rank)
+
+    def answered(self) -> None:
+        """Whoever asked has the answer, or needs none."""
+        self._progress.answered(self._rank)
 
     def _line_up(self) -> None:
         """Behind all who wait at the socket."""

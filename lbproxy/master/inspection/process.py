@@ -3,8 +3,9 @@
 A request's time is kept by the kernel: an alarm that nobody catches ends an inspector that takes too long, wherever it is. The
 process sees that by a descriptor, and forks another one. One that its alarm does not end (stopped, asleep in the kernel, or taken
 over by what it looked at) is seen by what it said when it took its question, and killed; so is one that somebody has stopped,
-whether it had a question or not. Inspectors end as well after so many requests, so that what the engine may lose does not grow, and
-with their parent, which tells the master now and then that it is there.
+whether it had a question or not. What one had that somebody else has ended is asked once more: the worker hears that it is lost.
+Inspectors end as well after so many requests, so that what the engine may lose does not grow, and with their parent, which tells
+the master now and then that it is there.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from lbproxy.master.system.privileges import Account, give_up
 from lbproxy.sandbox import kernel, walls
 from lbproxy.waf.engine import WafEngine
 from lbproxy.waf.faults import BadRules, RuleFault, bad
-from lbproxy.waf.messages import LARGEST, answer, unpack
+from lbproxy.waf.messages import LARGEST, answer, lost, unpack
 from lbproxy.waf.turns import Progress, Turns
 
 PR_SET_PDEATHSIG = 1
@@ -47,6 +48,8 @@ MOST_KILLED = 64
 """Inspectors that were killed and have not ended: while so many sleep in the kernel, others would only follow them."""
 GRACE = 0.1
 """Seconds that an alarm gets to end its inspector."""
+BY_ITSELF = (signal.SIGALRM, signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT, signal.SIGSYS)
+"""What an inspector ends of that its question ends: another one had better not get that, too."""
 OVER, RECYCLED = 0, 3
 """Exit codes: the worker is gone; enough was looked at."""
 
@@ -172,6 +175,8 @@ class RuleProcess:
             late = 0.0 < until < now - GRACE
             if (late or living.pid in stopped) and len(self._killed) < MOST_KILLED:
                 self._kill(descriptor)
+                if not late:
+                    self._tell_lost(living)
                 self._replaced += 1
                 self._late += late
                 self._fork(living.worker, living.rank)
@@ -180,6 +185,15 @@ class RuleProcess:
         living = self._living.pop(descriptor)
         os.kill(living.pid, signal.SIGKILL)
         self._killed[descriptor] = living.pid
+
+    def _tell_lost(self, over: _Inspector) -> None:
+        """The worker, if that inspector had a question."""
+        number = over.worker.progress.held(over.rank)
+        if number is not None:
+            try:
+                over.worker.sock.send(lost(number), socket.MSG_DONTWAIT)
+            except OSError:
+                pass  # it hears of that when the time of its question is up
 
     def _tell(self, *, anew: bool) -> None:
         """The master, how inspectors fare, or that this process does. While it does not read, the kernel keeps some; what comes
@@ -230,6 +244,8 @@ class RuleProcess:
             return
         self._replaced += code != RECYCLED
         self._late += code == -signal.SIGALRM
+        if code < 0 and -code not in BY_ITSELF:
+            self._tell_lost(over)
         if time.monotonic() - over.born < LEAST_LIFE:
             time.sleep(LEAST_LIFE)  # one that cannot live must not keep a core busy
         self._fork(over.worker, over.rank)
@@ -271,7 +287,7 @@ def look_on(sock: socket.socket, engine: WafEngine, turns: Turns) -> NoReturn:
             if 0.0 < question.until < now:  # they have waited while nobody looked: those that come are to be in time
                 turns.done()
                 continue
-            turns.begun(now + seconds)
+            turns.begun(now + seconds, question.number)
             signal.setitimer(signal.ITIMER_REAL, seconds)
             try:
                 verdict = engine.look(question)
@@ -279,8 +295,9 @@ def look_on(sock: socket.socket, engine: WafEngine, turns: Turns) -> NoReturn:
                 signal.setitimer(signal.ITIMER_REAL, 0.0)
                 turns.done()
             sock.send(answer(verdict))
+            turns.answered()
         except ValueError:
-            continue
+            turns.answered()
         except OSError:
             os._exit(OVER)
     os._exit(RECYCLED)

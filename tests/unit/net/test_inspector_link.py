@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -10,7 +11,7 @@ import gevent
 import pytest
 
 from lbproxy.net.inspector_link import MOST_MISSED, MOST_WAITING, PROBES, InspectorLink
-from lbproxy.waf.messages import LARGEST, WafQuestion, WafVerdict, answer, unpack
+from lbproxy.waf.messages import LARGEST, WafQuestion, WafVerdict, answer, lost, unpack
 
 ASKED = WafQuestion(0, 0, 60.0, b"", b"GET", b"/", b"", b"")
 
@@ -123,3 +124,23 @@ def test_who_waits_can_be_interrupted(scene: Scene) -> None:
     scene.theirs.send(answer(WafVerdict(number, False, 200, 0, ())))
     gevent.sleep(0.01)
     assert scene.link.tell(ASKED, scene.told.append)
+
+
+def test_what_is_lost_is_asked_once_more(scene: Scene) -> None:
+    """The very same, for as long as somebody waits; if that is lost, too, nobody says. What nobody asks is left alone."""
+    assert scene.link.tell(ASKED, scene.told.append)
+    first = scene.take()
+    scene.theirs.send(lost(99))
+    scene.theirs.send(lost(first.number))
+    scene.wait(lambda: select.select([scene.theirs], [], [], 0)[0])
+    assert scene.take() == first
+    verdict = WafVerdict(first.number, True, 403, 5, ())
+    scene.theirs.send(answer(verdict))
+    scene.wait(lambda: scene.told == [verdict])
+    scene.theirs.send(lost(first.number))
+    assert scene.link.tell(ASKED, scene.told.append)
+    again = scene.take()
+    for _ in range(2):
+        scene.theirs.send(lost(again.number))
+    scene.wait(lambda: scene.told == [verdict, None])
+    assert scene.waiting[-1] == (0, True)

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from lbproxy.master.inspection.process import RuleProcess
-from lbproxy.waf.messages import WafQuestion, WafVerdict, heard, pack
+from lbproxy.waf.messages import WafQuestion, WafVerdict, heard, lost_number, pack
 from tests.support.waiting import PATIENCE, eventually
 
 
@@ -23,6 +23,8 @@ class Looks:
     def look(self, question: WafQuestion) -> WafVerdict:
         if question.target == b"/unknown":
             raise ValueError("no such rules")
+        if question.target == b"/crash":
+            os.kill(os.getpid(), signal.SIGSYS)
         if question.target == b"/deaf":
             signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
             while True:
@@ -54,13 +56,15 @@ class Stage:
         while tuple(_numbers(self.master.recv(256))) != wanted:
             pass
 
-    def send(self, target: bytes, seconds: float = 60.0, until: float = 0.0) -> None:
-        self.worker.send(pack(WafQuestion(1, 0, seconds, b"", b"GET", target, b"", b"", until=until)))
+    def send(self, target: bytes, seconds: float = 60.0, until: float = 0.0, number: int = 1) -> None:
+        self.worker.send(pack(WafQuestion(number, 0, seconds, b"", b"GET", target, b"", b"", until=until)))
 
     def ask(self) -> int:
         """Who looks."""
         self.send(b"/")
-        return heard(self.worker.recv(4096)).score
+        while lost_number(data := self.worker.recv(4096)) == 1:  # one that was killed right behind its answer
+            pass
+        return heard(data).score
 
     def inspectors(self) -> list[int]:
         return [one.pid for one in psutil.Process(self.pid).children()]
@@ -103,6 +107,31 @@ def test_those_that_are_stopped_are_replaced(stage: Stage, number: int) -> None:
     assert stage.ask() not in before[:number]
     stage.told(2, number, 0)
     eventually(lambda: len(now := stage.inspectors()) == 2 and not set(before[:number]) & set(now), "others are there")
+
+
+@pytest.mark.parametrize("ended_by", [signal.SIGKILL, signal.SIGTERM, signal.SIGSTOP])
+def test_what_somebody_else_has_ended_is_told(stage: Stage, ended_by: signal.Signals) -> None:
+    """The worker hears which question nobody looks at any more; of one that is done with it does not."""
+    stage.ask()
+    before = stage.inspectors()
+    stage.send(b"/deaf", number=7)
+    deaf = next(pid for pid in before if pid != stage.ask())
+    for pid in before:
+        os.kill(pid, ended_by)
+    while (number := lost_number(stage.worker.recv(4096))) == 1:
+        pass
+    assert number == 7
+    eventually(lambda: len(now := stage.inspectors()) == 2 and deaf not in now, "others are there")
+    assert stage.ask() not in before
+
+
+def test_what_a_question_has_ended_is_not_told(stage: Stage) -> None:
+    """Another inspector would end of it, too."""
+    stage.send(b"/crash", number=7)
+    stage.told(2, 1, 0)
+    stage.send(b"/deaf", 0.05, number=8)
+    stage.told(2, 2, 1)
+    assert stage.ask() in stage.inspectors()
 
 
 def test_what_nobody_waits_for_is_not_looked_at(stage: Stage) -> None:
