@@ -21,6 +21,8 @@ from bench.macro.machine import raise_descriptor_limit
 AT_ONCE = 32
 READY_SECONDS = 60.0
 SETTLE_SECONDS = 0.5
+IDLE_SECONDS = 3.0
+"""After which a connection is idle, for whoever puts away what such ones do not need: they are kept for a minute and longer."""
 REQUEST = b"GET /tiny HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 BODY = b"ok\n"
 ANSWER_END = b"\r\n\r\n" + BODY
@@ -31,13 +33,13 @@ Ask = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 def measure(name: str, root: int, port: int, connections: int, *, http2: bool = False) -> float:
     """KiB of PSS per idle connection of the proxy whose first process is `root`."""
     hold(name, port, AT_ONCE, lambda: None, http2=http2)  # warms code and backend connections, which are no cost of idle ones
-    time.sleep(SETTLE_SECONDS)
+    time.sleep(IDLE_SECONDS)
     before = procfs.pss(root)
     during = 0
 
     def look() -> None:
         nonlocal during
-        time.sleep(SETTLE_SECONDS)
+        time.sleep(IDLE_SECONDS)
         during = procfs.pss(root)
 
     hold(name, port, connections, look, http2=http2)

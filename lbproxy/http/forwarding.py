@@ -66,6 +66,9 @@ def without(block: bytes, names: tuple[bytes, ...]) -> bytes:
     return b"".join(b"\r\n" + line for line in lines if line.partition(b":")[0].lower() not in names)
 
 
+_AFTER_HOST, _AFTER_HOST_2 = VIA + b"\r\n\r\n", VIA_2 + b"\r\n\r\n"  # of HTTP/1, of HTTP/2: one for all connections
+
+
 class Forwarder:
     """The forwarding fields for one client connection: the constant part once, the part with the host when the host changes."""
 
@@ -109,11 +112,9 @@ class Forwarder:
         self._networks = networks
         self.trusted = bool(networks) and among(plain_address(ip_address(peer)), networks)
         """What the client says about requests is believed."""
-        node = f'"[{peer}]"' if ":" in peer else peer  # RFC 7239 6: an IPv6 address is bracketed and quoted
-        self._before_host = (
-            f"\r\nX-Real-IP: {peer}\r\nX-Forwarded-For: {peer}\r\nX-Forwarded-Proto: {proto}\r\nForwarded: for={node};proto={proto}"
-        ).encode()
-        self._after_host = VIA + b"\r\n\r\n"
+        self._before_host = b""
+        """As `_about_peer` makes it, when it is wanted."""
+        self._after_host = _AFTER_HOST
         self._head: RequestHead | None = None
         self._out = b""
         self._block: bytes | None = None  # b"" is what a request without fields has
@@ -133,7 +134,7 @@ class Forwarder:
 
     def over_http_2(self) -> None:
         """Requests come over HTTP/2 here."""
-        self._after_host = VIA_2 + b"\r\n\r\n"
+        self._after_host = _AFTER_HOST_2
 
     def request(self, head: RequestHead) -> bytes:
         """The head to send to the backend. Content-Length stays as checked; a chunked body is announced as ours."""
@@ -185,7 +186,17 @@ class Forwarder:
         """Hold no memory for a client that is idle."""
         self._head, self._block, self._out, self._rest = None, None, b"", b""
         self._facts_head = self._facts = None
+        self._before_host = b""
         self.edited = None
+
+    def _about_peer(self) -> bytes:
+        """What is the same in all requests of the connection."""
+        peer, proto = self._peer, self._proto
+        node = f'"[{peer}]"' if ":" in peer else peer  # RFC 7239 6: an IPv6 address is bracketed and quoted
+        self._before_host = (
+            f"\r\nX-Real-IP: {peer}\r\nX-Forwarded-For: {peer}\r\nX-Forwarded-Proto: {proto}\r\nForwarded: for={node};proto={proto}"
+        ).encode()
+        return self._before_host
 
     def _fields(self, head: RequestHead) -> bytes:
         """Everything behind the request line."""
@@ -216,7 +227,7 @@ class Forwarder:
             return block + self._appended(head, host)
         port = self._port_of(host, head)
         return b'%b%b;host="%b"\r\nX-Forwarded-Host: %b\r\nX-Forwarded-Port: %d%b' % (
-            block, self._before_host, host, host, port, self._after_host
+            block, self._before_host or self._about_peer(), host, host, port, self._after_host
         )  # fmt: skip
 
     def _port_of(self, authority: bytes, head: RequestHead) -> int:

@@ -207,4 +207,5 @@ class Downstream(Sink):
     def forget(self) -> None:
         """It is idle: thousands of them hold as little as can be of what was said."""
         self._about_head = self.routed_head = None
+        self._about = ""
         self.forwarder.forget()

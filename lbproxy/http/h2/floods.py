@@ -55,6 +55,8 @@ SMALL_WINDOW = 1024
 """Bytes: a window that is opened by less is counted; whoever reads at all opens it by more."""
 SHARE, AMONG = 0.9, 500
 """Of so many requests that may be given up, however slowly."""
+NEARLY_ALL = 0.95
+"""Of what may come at once: with so much left, a connection that goes idle holds nothing to remember the rest by (280 bytes)."""
 _NOTHING: dict[str, int] = {}
 _ALL_LEFT: dict[str, tuple[float, float]] = {}
 """Of all that have seen nothing, or nothing that is still to be known."""
@@ -121,11 +123,11 @@ class Floods:
             self.earn(2)
 
     def forget(self, now: float) -> None:
-        """It is idle: what may come as often again as ever need not be known."""
+        """It is idle: what may come about as often again as ever need not be known. Every client has sent SETTINGS once."""
         kept = {
             kind: (left, since)
             for kind, (left, since) in self._left.items()
-            if left + (now - since) * self._limits[kind].rate < self._limits[kind].burst
+            if left + (now - since) * self._limits[kind].rate < NEARLY_ALL * self._limits[kind].burst
         }
         self._left = kept or _ALL_LEFT
 

@@ -6,9 +6,11 @@ makes it less. An idle connection of nginx is 15 KiB in all. Where they are:
 - 16 KiB are a buffer in which each frame that leaves is put together. Whoever calls the library takes each frame as soon as it is there
   (nghttp2.pyx does), so one buffer of the process serves all sessions, as those of net/wire.pyx do. Two things would be read later, and
   nghttp2.pyx sees to both: it writes the head of a DATA frame whose turn was put off itself, and takes a client's preface at once.
-- 5 KiB are the session and its tables, of which nine tenths are zeros as a rule. What a session begins with lies in a region of its own,
-  two pages. While its connection is idle what is not zero there is kept elsewhere, in 600 bytes, and the pages are the kernel's again;
-  before the library is called the next time it is back at the same place. That costs some microseconds, once a second at most.
+- 5 KiB are the session and its tables, nearly all of which stays as it was in the beginning, and as it is in any other session: zeros,
+  pointers to functions, pointers to places in the session itself. What a session begins with lies in a region of its own, two pages.
+  While its connection is idle what is otherwise there than in a session that has just begun (`_usual`) is kept elsewhere, in MEASURED
+  bytes, and the pages are the kernel's again; before the library is called the next time it is back at the same place. That costs some
+  microseconds, once a second at most.
 
 What a session needs later, for streams and fields, is malloc's. A region that is given back was cleared.
 """
@@ -36,6 +38,9 @@ cdef char **_free_regions = NULL
 cdef Py_ssize_t _free_count = 0
 cdef Py_ssize_t _regions = 0
 cdef Py_ssize_t _packed = 0
+cdef uint64_t[WORDS] _usual  # what the first session began with
+cdef uint64_t _usual_region = 0  # where; 0: there was none yet
+cdef Py_ssize_t _usual_words = 0
 
 
 # ---------------------------------------------------------------- for nghttp2.pyx
@@ -53,15 +58,29 @@ cdef Allocator begin(Memory *memory) noexcept:
 
 cdef void begun(Memory *memory) noexcept:
     """The session is made, or could not be; what it wants from here on may not last."""
+    global _usual_region, _usual_words
     memory.begins = False
+    if _usual_region == 0 and memory.region != NULL:
+        _usual_region, _usual_words = <uint64_t>memory.region, memory.used // 8
+        memcpy(_usual, memory.region, 8 * _usual_words)
+
+
+cdef inline uint64_t _expected(Py_ssize_t at, uint64_t region) noexcept:
+    """The word at this place in a session that has just begun in `region`."""
+    cdef uint64_t word
+    if at >= _usual_words:
+        return 0
+    word = _usual[at]
+    return word - _usual_region + region if word - _usual_region < REGION else word
 
 
 cdef void put_away(Memory *memory) noexcept:
-    """It is idle. Where there is no memory to do it in it stays as it is."""
+    """It is idle. Where there is no memory to do it in it stays as it is. What is kept: a bit for each word, whether it is another one
+    than expected; then, for each that is, a bit for each byte, and the bytes in which they differ, as their exclusive or."""
     global _packed
     cdef uint8_t[REGION + WORDS + MASKS] kept
     cdef const uint64_t *words = <const uint64_t *>memory.region
-    cdef const uint8_t *word
+    cdef uint64_t difference
     cdef uint8_t *mask
     cdef Py_ssize_t at, count = (memory.used + 7) // 8, masks = (count + 7) // 8, size = masks
     cdef int byte
@@ -69,18 +88,19 @@ cdef void put_away(Memory *memory) noexcept:
         return
     memset(kept, 0, masks)
     for at in range(count):
-        if words[at] == 0:
+        difference = words[at] ^ _expected(at, <uint64_t>words)
+        if difference == 0:
             continue
         kept[at >> 3] |= 1 << (at & 7)
-        word = <const uint8_t *>&words[at]
         mask = &kept[size]
         mask[0] = 0
         size += 1
         for byte in range(8):
-            if word[byte]:
+            if difference & 0xFF:
                 mask[0] |= 1 << byte
-                kept[size] = word[byte]
+                kept[size] = difference & 0xFF
                 size += 1
+            difference >>= 8
     memory.packed = <char *>malloc(size)
     if memory.packed == NULL:
         return
@@ -93,23 +113,24 @@ cdef void fetch_back(Memory *memory) noexcept:
     """Before the library is called. Whoever has not been put away is where it was."""
     global _packed
     cdef const uint8_t *kept = <const uint8_t *>memory.packed
-    cdef uint8_t *word
+    cdef uint64_t *words = <uint64_t *>memory.region
+    cdef uint64_t word
     cdef Py_ssize_t at, count = (memory.used + 7) // 8, from_ = (count + 7) // 8
     cdef int byte
     cdef uint8_t mask
     if kept == NULL:
         return
     for at in range(count):
-        if not kept[at >> 3]:
-            continue
+        word = _expected(at, <uint64_t>words)
         if kept[at >> 3] & (1 << (at & 7)):
-            word = <uint8_t *>memory.region + 8 * at
             mask = kept[from_]
             from_ += 1
             for byte in range(8):
                 if mask & (1 << byte):
-                    word[byte] = kept[from_]
+                    word ^= <uint64_t>kept[from_] << (8 * byte)
                     from_ += 1
+        if word != 0:
+            words[at] = word
     free(memory.packed)
     memory.packed = NULL
     _packed -= 1

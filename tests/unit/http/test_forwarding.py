@@ -50,6 +50,19 @@ def test_a_small_request() -> None:
     )
 
 
+def test_an_idle_client_comes_back() -> None:
+    """What is forgotten of it meanwhile is made again, over either protocol."""
+    head, other = request(b"Accept: */*"), request(b"Accept: text/html")
+    for prepare in (lambda forwarder: None, Forwarder.over_http_2):
+        forwarder, fresh = (Forwarder("192.0.2.9", "https", 8443, ()) for _ in range(2))
+        prepare(forwarder)
+        prepare(fresh)
+        before = forwarder.request(head)
+        forwarder.forget()
+        assert forwarder.request(head) == before
+        assert forwarder.request(other) == fresh.request(other)
+
+
 def test_ipv6_peer() -> None:
     """RFC 7239 6: in brackets and quotes; bare elsewhere."""
     head = forward(peer="2001:db8::1")

@@ -47,6 +47,17 @@ def test_what_is_forgotten_is_only_what_would_be_there_again() -> None:
     assert not floods.watches()
 
 
+def test_what_every_client_says_once_is_not_remembered() -> None:
+    """SETTINGS at its beginning: an idle connection need not hold memory for that; but for a few that follow each other it does."""
+    floods = Floods()
+    assert floods.note("h2_settings", 0.0) is None
+    floods.forget(0.5)
+    assert not floods.watches()
+    assert floods.note("h2_settings", 1.0, 5) is None
+    floods.forget(1.5)
+    assert floods.watches()
+
+
 def test_who_is_sent_something_may_say_more() -> None:
     """Windows and measurements belong to a download, however fast it is; never beyond what may come at once."""
     floods = Floods({"h2_pings": Limit(10, 0), "h2_settings": Limit(10, 0)})
