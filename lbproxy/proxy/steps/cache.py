@@ -31,6 +31,7 @@ from lbproxy.proxy.caching.fetch import Fetch, Fetching, milliseconds
 from lbproxy.proxy.caching.fill import Fed, Fill
 from lbproxy.proxy.caching.follow import follow
 from lbproxy.proxy.caching.hand import EMPTY, Hand, answer_at_hand, fork_of
+from lbproxy.proxy.caching.head_asked import HeadAsked
 from lbproxy.proxy.caching.outcomes import BY_REASON, CacheOutcome
 from lbproxy.proxy.caching.patience import PAUSES
 from lbproxy.proxy.caching.refresh import Refresh
@@ -123,13 +124,21 @@ class Cache(QuickCache):
         if looked.found is not None and personal and not looked.found.answer.kept.for_anybody:
             return self._pass(journey, b"bypass", "authorization")
         if head.method != b"GET" or b"\r\nrange:" in head.lowered:
-            return self._pass(journey, looked.reason(journey.downstream.service.clock()))
+            return self._aside(journey, target, looked, personal)
         return self._together(journey, target, looked, personal)
 
     def _pass(self, journey: Journey, why: bytes, detail: str = "") -> Course:
         """Not for the cache."""
         self.shelf.outcomes.note(journey, BY_REASON[why])
         return self._compressed(journey, _Told(forwarded(why, detail=detail)))
+
+    def _aside(self, journey: Journey, target: LookupTarget, looked: LookedUp, personal: bool) -> Course:
+        """A backend is asked for what is not stored as it comes: a part, or a head."""
+        why, found = looked.reason(journey.downstream.service.clock()), looked.found
+        if journey.head.method != b"HEAD" or found is None or conditional(journey.head):
+            return self._pass(journey, why)
+        self.shelf.outcomes.note(journey, BY_REASON[why])
+        return self._compressed(journey, HeadAsked(self.asking, journey, target, found, personal, forwarded(why)))
 
     def _compressed(self, journey: Journey, course: Course) -> Course:
         """What does not come into the cache is compressed for its client alone."""
