@@ -15,7 +15,7 @@ from lbproxy.proxy.relay import relay
 from lbproxy.proxy.response_body import SourceFailed
 from lbproxy.proxy.sink import Sink
 from lbproxy.proxy.stand_in import StandIn
-from lbproxy.proxy.steps.step import Answered, Course, Step
+from lbproxy.proxy.steps.step import Answered, AskAgain, Course, Step
 from lbproxy.proxy.tries import Tries
 from lbproxy.proxy.upstream import Upstream
 
@@ -53,7 +53,10 @@ class Stepwise(Tries):
     def _ask_backends(self, courses: list[Course]) -> None:
         """Until the client has an answer, or a step has one for it."""
         try:
-            self._serve(self._destination.pool)
+            try:
+                self._serve(self._destination.pool)
+            except AskAgain:
+                self._serve(self._destination.pool)
         except RequestError as error:
             if self.downstream.begun:
                 raise

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, NoReturn, Protocol
 
 from lbproxy.cache.interface import MOST_TAGS, Put
-from lbproxy.errors import RefusedAnswer, RequestError
+from lbproxy.errors import RefusedAnswer
 from lbproxy.http.caching import heads
 from lbproxy.http.caching.conditional import asking_anew, conditional, same, unchanged, unconditional
 from lbproxy.http.caching.lifetime import Arrival, Defaults
@@ -29,7 +29,7 @@ from lbproxy.proxy.caching.tee import AsJudged, NotModified, Tee
 from lbproxy.proxy.sink import Sink
 from lbproxy.proxy.stand_in import Body, StandIn
 from lbproxy.proxy.steps.compress import Compression
-from lbproxy.proxy.steps.step import Course, Journey
+from lbproxy.proxy.steps.step import AskAgain, Course, Journey
 from lbproxy.proxy.telling import Telling
 from lbproxy.streams import Alarm
 
@@ -287,8 +287,7 @@ class Fetch(Course):
         found = asking.renewed(self._asked, self._personal, stale, said, at, service.date)
         storage = asking.shelf.storage
         if found is None:
-            storage.forget(stale.digest)
-            raise RequestError(502, "response_unexpected_304", "a 304 for another answer than the one that was asked about")
+            self._ask_for_all(stale)
         if not found.digest:
             storage.forget(stale.digest)
             self._over(FillState.FAILED)
@@ -298,6 +297,16 @@ class Fetch(Course):
         self._outcome = CacheOutcome.VALIDATED
         lines = forwarded(self._why, 304, stored=bool(found.digest))
         return self._answers(self._journey, self._asked, found, now, lines, self._body)
+
+    def _ask_for_all(self, stale: FoundAnswer) -> NoReturn:
+        """A 304 for another answer than the one that was asked about: nobody has that."""
+        storage = self._asking.shelf.storage
+        storage.forget(stale.digest)
+        self._ticket = storage.begin(self._target.key)
+        self._asked_at = self._now()
+        self._stale = None
+        self._journey.go_on_as(unconditional(self._asked))
+        raise AskAgain
 
     def _excused(self, status: int) -> StandIn | None:
         """The backend fails: what is stored may be good enough for a while."""

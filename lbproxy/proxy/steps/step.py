@@ -44,6 +44,10 @@ class Answered(LbproxyError):
         self.whole = whole
 
 
+class AskAgain(LbproxyError):
+    """From Course.instead, once: the answer is of no use to anybody, and a backend is asked for what the request has become."""
+
+
 class Journey(Protocol):
     """One request, as a step sees it."""
 
@@ -103,7 +107,8 @@ class Course:
         return sink
 
     def instead(self, answer: ResponseHead) -> StandIn | None:
-        """A final answer is here, and nobody has got anything of it: what is passed on in its place; None: it is."""
+        """A final answer is here, and nobody has got anything of it: what is passed on in its place; None: it is. Raises
+        AskAgain."""
         return None
 
     def rescued(self, status: int) -> StandIn | None:

@@ -7,7 +7,7 @@ import pytest
 from lbproxy.config import model
 from tests.unit.http.heads import values
 from tests.unit.proxy.caching.stores import FRESH, Caching, date, fill, status, taken
-from tests.unit.proxy.fake_stream import EOF
+from tests.unit.proxy.fake_stream import EOF, LOST
 from tests.unit.proxy.world import get, ok
 
 
@@ -39,17 +39,31 @@ def test_validation() -> None:
     world.at_rest()
 
 
-def test_a_304_of_something_else() -> None:
-    """It means nothing that is stored: the client does not get it, and the next one asks for all."""
+@pytest.mark.parametrize("then", [ok(b"new", FRESH, 'ETag: "2"'), b'HTTP/1.1 304 Not Modified\r\nETag: "2"\r\n\r\n', None])
+@pytest.mark.parametrize("field", ["A: b", 'If-None-Match: "1"'])
+def test_a_304_of_something_else(then: bytes | None, field: str) -> None:
+    """It means nothing that is stored, as where backends that share a pool name their answers each in its own way: all is asked
+    for, without conditions, once more; for all who wait. A backend that says so again is passed on."""
     caching = Caching()
     world = caching.world
     fill(caching, ok(b"x", "Cache-Control: no-cache", 'ETag: "1"'))
-    client = world.connect()
-    client.feed(get("/a"))
+    clients = [world.connect() for _ in range(3)]
+    for client in clients:
+        client.feed(get("/a", field))
+    assert b'If-None-Match: "1"' in world.upstream.take()
     world.upstream.feed(b'HTTP/1.1 304 Not Modified\r\nETag: "2"\r\n\r\n')
-    assert taken(client)[0].split()[1] == b"502"
+    world.settle()
     assert not caching.storage.entries
-    client.feed(EOF)
+    assert b"If-None-Match" not in world.upstream.take()
+    world.upstream.feed(EOF if then is None else then)
+    world.settle()
+    first = taken(clients[0])
+    assert first[0].split()[1] == (b"502" if then is None else b"200" if b"200" in then else b"304")
+    if then is not None and b"200" in then:
+        assert [first[1], *(taken(client)[1] for client in clients[1:])] == [b"new"] * 3
+        assert len(caching.storage.entries) == 1
+    for client in clients:
+        client.feed(LOST if client.is_open() else EOF)
     world.pass_time(3)
     world.at_rest()
 
