@@ -263,8 +263,9 @@ class Bodies(Protocol):
     def remove(self, numbers: Collection[int]) -> None:
         """Nobody names them any more; those who read them read on."""
 
-    def open(self, number: int) -> Reading | None:
-        """One that is named by an entry; may wait for the disk. None: it is gone, which is a miss."""
+    def open(self, number: int, size: int = -1) -> Reading | None:
+        """One that is named by an entry, with a body of so many bytes; -1: one that is being written. May wait for the disk. None:
+        it is gone, or not what was written, which is a miss."""
 
 
 class Lock(Protocol):

@@ -4,13 +4,19 @@ A thread writes, opens and removes. What the page cache has is read by the loop 
 last few that were read stay open: a body that is asked for all the time costs no open. A file is removed while others read it;
 they read on.
 
+Behind a body stands which one it is (`_end_of`). What is there and does not end so, is no file, or has another length, was changed
+by somebody else: it is as if it was gone.
+
 A worker that is killed leaves files that no entry names. Whoever starts, and whoever has written many, looks for those that have
 not been written to for a while.
 """
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
+import struct
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection
@@ -30,7 +36,9 @@ LEFT_BEHIND = 600.0
 SWEEP_AFTER = 4096
 """Files that were created."""
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
-_OLD = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
+_OLD = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # of a pipe in its place nobody waits for the other end
+_END = struct.Struct("=16sQQ")
+_MAGIC = b"lbproxy body\n"
 
 
 class _Open:
@@ -78,13 +86,13 @@ class BodyFiles:
             self.sweep()
         return _Writing(self, number, fd)
 
-    def open(self, number: int) -> _Reading | None:
+    def open(self, number: int, size: int = -1) -> _Reading | None:
         """See Bodies."""
         found = self._open.get(number)
         if found is None:
             path = self._path(number)
             try:
-                fd = self._files.call(lambda: os.open(path, _OLD), _close_found)
+                fd = self._files.call(lambda: _opened(path, number, size), _close_found)
             except OSError:
                 self._count(Counter.FILES_LOST)
                 return None
@@ -116,9 +124,13 @@ class BodyFiles:
     def remove(self, numbers: Collection[int]) -> None:
         """Nobody names them any more; those who read them read on."""
         for number in numbers:
-            if (found := self._open.pop(number, None)) is not None:
-                self.release(found)
+            self._forget(number)
             self._files.post(partial(os.unlink, self._path(number)))
+
+    def _forget(self, number: int) -> None:
+        """It need not stay open."""
+        if (found := self._open.pop(number, None)) is not None:
+            self.release(found)
 
     def sweep(self) -> None:
         """Look for files that nobody names, sometime."""
@@ -233,7 +245,8 @@ class _Writing:
 
     def finish(self) -> int:
         """See Writing."""
-        self.show()
+        self._held += _end_of(self.number, self.size)
+        self._flush()
         self._close()
         return self.number
 
@@ -246,6 +259,25 @@ class _Writing:
     def _close(self) -> None:
         fd, self._fd = self._fd, -1
         os.close(fd)
+
+
+def _end_of(number: int, size: int) -> bytes:
+    """What stands behind a whole body."""
+    return _END.pack(_MAGIC, number, size)
+
+
+def _opened(path: str, number: int, size: int) -> int:
+    """In the thread: a file that is one of ours; `size`: of its body; -1: that is being written. Raises OSError."""
+    fd = os.open(path, _OLD)
+    try:
+        found = os.fstat(fd)
+        whole = size < 0 or (found.st_size == size + _END.size and read_all(fd, _END.size, size) == _end_of(number, size))
+        if not stat.S_ISREG(found.st_mode) or not whole:
+            raise OSError(errno.ESTALE, "somebody else has changed it")
+    except OSError:
+        os.close(fd)
+        raise
+    return fd
 
 
 def _number(name: str) -> int:

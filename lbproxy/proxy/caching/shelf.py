@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 from lbproxy.cache.interface import (
@@ -68,8 +69,10 @@ class LookedUp(NamedTuple):
 class FileBody(Body):
     """A stored body in a file, read in pieces."""
 
-    def __init__(self, reading: Reading) -> None:
+    def __init__(self, reading: Reading, lost: Callable[[], object]) -> None:
+        """`lost`: told that it cannot be read."""
         self._reading: Reading | None = reading
+        self._lost = lost
 
     def read(self, at: int, limit: int) -> bytes:
         """See Body."""
@@ -78,6 +81,7 @@ class FileBody(Body):
         try:
             return self._reading.read(at, limit)
         except CacheError as error:
+            self._lost()
             raise SourceFailed("cache_file") from error
 
     def close(self) -> None:
@@ -141,10 +145,11 @@ class CacheShelf:
         if not found.entry.file:
             return found.entry.body
         try:
-            reading = None if self.bodies is None else self.bodies.open(found.entry.file)
+            reading = None if self.bodies is None else self.bodies.open(found.entry.file, found.entry.size)
         except CacheError:
             return None
-        return None if reading is None else FileBody(reading)
+        # Whoever comes behind one who was cut in the middle has it from a backend.
+        return None if reading is None else FileBody(reading, partial(self.storage.forget, found.digest))
 
     def keep(
         self, target: LookupTarget, stored: StoredAnswer, said: ResponseHead, ticket: FillTicket, taken: tuple[bytes, int, int],

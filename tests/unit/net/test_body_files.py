@@ -6,13 +6,13 @@ import errno
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from lbproxy.cache.interface import CacheError
+from lbproxy.cache.interface import CacheError, Reading
 from lbproxy.cache.layout import Counter
 from lbproxy.net import body_files as module
 from lbproxy.net.body_files import KEPT_OPEN, LEFT_BEHIND, BodyFiles
@@ -46,6 +46,13 @@ def stored(files: BodyFiles, data: bytes) -> int:
     return start(store).result()
 
 
+def opened(files: BodyFiles, number: int, size: int = 100_000) -> Reading:
+    """One that is there."""
+    found = start(lambda: files.open(number, size)).result()
+    assert found is not None
+    return found
+
+
 def test_a_body_is_read_as_it_was_written(files: BodyFiles, tmp_path: Path) -> None:
     """In any pieces; nobody else may read the file, and past its end there is nothing."""
     data = bytes(range(256)) * 1000
@@ -58,7 +65,7 @@ def test_a_body_is_read_as_it_was_written(files: BodyFiles, tmp_path: Path) -> N
     assert start(lambda: reading.read(0, len(data))).result() == data
     assert start(lambda: reading.read(70_001, 10)).result() == data[70_001:70_011]
     with pytest.raises(CacheError, match="shorter"):
-        start(lambda: reading.read(len(data) - 1, 2)).result()
+        start(lambda: reading.read(len(data) - 1, 100)).result()
     reading.close()
     reading.close()
 
@@ -74,6 +81,61 @@ def test_what_is_removed_is_read_to_its_end(files: BodyFiles, tmp_path: Path) ->
     reading.close()
     assert start(lambda: files.open(number)).result() is None
     assert counted.count(Counter.FILES_LOST) == 1
+
+
+def _zeroed(path: Path) -> None:
+    path.write_bytes(bytes(path.stat().st_size))
+
+
+def _another(path: Path) -> None:
+    other = path.with_name(f"{2:016x}")
+    path.unlink()
+    other.rename(path)
+
+
+def _in_its_place(make: Callable[[Path], object]) -> Callable[[Path], None]:
+    def change(path: Path) -> None:
+        path.unlink()
+        make(path)
+
+    return change
+
+
+CHANGES: dict[str, Callable[[Path], object]] = {
+    "shorter": lambda path: os.truncate(path, 70_000), "without an end": lambda path: os.truncate(path, 100_000),
+    "empty": lambda path: os.truncate(path, 0), "longer": lambda path: os.truncate(path, 200_000), "zeroed": _zeroed,
+    "another one": _another, "gone": Path.unlink, "a pipe": _in_its_place(os.mkfifo), "a folder": _in_its_place(Path.mkdir),
+    "a link": _in_its_place(lambda path: path.symlink_to(path.with_name(f"{2:016x}"))),
+    "a hard link": _in_its_place(lambda path: path.hardlink_to(path.with_name(f"{2:016x}"))),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_somebody_else_has_changed_is_gone(files: BodyFiles, tmp_path: Path, change: str) -> None:
+    """Whatever stands in its place, nobody waits for that, and nobody gets it; others are as they were, and so is the next."""
+    number, other = stored(files, b"x" * 100_000), stored(files, b"y" * 100_000)
+    CHANGES[change](tmp_path / f"{number:016x}")
+    assert start(lambda: files.open(number, 100_000)).result() is None
+    assert counted == [Counter.FILES_LOST]
+    if change != "another one":
+        opened(files, other).close()
+    reading = opened(files, stored(files, b"z" * 100_000))
+    assert start(lambda: reading.read(0, 100_000)).result() == b"z" * 100_000
+    reading.close()
+
+
+def test_what_is_cut_while_it_is_open(files: BodyFiles, tmp_path: Path) -> None:
+    """Nobody gets a part of it for all; it is opened no more when it was removed."""
+    number = stored(files, b"x" * 100_000)
+    reading = opened(files, number)
+    assert files.at_once(number, 100_000) == b"x" * 100_000
+    os.truncate(tmp_path / f"{number:016x}", 70_000)
+    assert files.at_once(number, 100_000) is None
+    with pytest.raises(CacheError, match="shorter"):
+        start(lambda: reading.read(65_536, 34_464)).result()
+    reading.close()
+    files.remove([number])
+    assert start(lambda: files.open(number, 100_000)).result() is None
 
 
 def test_few_files_stay_open(files: BodyFiles) -> None:

@@ -96,8 +96,9 @@ class FakeBodies:
         data = self.files.get(number)
         return None if data is None or len(data) != size else bytes(data)
 
-    def open(self, number: int) -> Reading | None:
-        return _Reading(self.files[number]) if number in self.files else None
+    def open(self, number: int, size: int = -1) -> Reading | None:
+        data = self.files.get(number)
+        return None if data is None or size not in (-1, len(data)) else _Reading(data)
 
 
 class FakeWriting(Writing):

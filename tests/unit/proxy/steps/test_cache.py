@@ -166,6 +166,47 @@ def test_only_if_cached() -> None:
     caching.world.at_rest()
 
 
+def test_a_file_that_becomes_unreadable() -> None:
+    """Who is in the middle of it is cut; whoever comes then has it from the backend, and it is stored anew."""
+    caching = Caching()
+    world, body = caching.world, bytes(300_000)
+    fill(caching, ok(body, FRESH))
+    slow = world.connect(room=1000)
+    slow.feed(get("/a"))
+    [data] = caching.bodies.files.values()
+    del data[200_000:]
+    slow.make_room(None)
+    world.settle()
+    assert slow.end == "abort"
+    assert len(slow.take()) < 300_000
+    for _ in range(2):
+        client = world.connect()
+        client.feed(get("/a"))
+        if client.is_open() and not (answer := client.take()):
+            world.upstream.feed(ok(body, FRESH))
+            answer = client.take()
+        assert answer.endswith(body)
+        client.feed(EOF)
+    assert [len(data) for data in caching.bodies.files.values()] == [300_000]
+    world.at_rest()
+
+
+def test_a_file_that_is_not_what_was_stored() -> None:
+    """It is asked for again, and the client notices nothing."""
+    caching = Caching()
+    world, body = caching.world, bytes(300_000)
+    fill(caching, ok(body, FRESH))
+    [data] = caching.bodies.files.values()
+    del data[200_000:]
+    client = world.connect()
+    client.feed(get("/a"))
+    world.upstream.feed(ok(body, FRESH))
+    head, got = taken(client)
+    assert (status(head), got) == ("lbproxy; fwd=uri-miss; stored", body)
+    client.feed(EOF)
+    world.at_rest()
+
+
 def test_too_large() -> None:
     """It passes, and is not stored; so does one of unknown length that becomes too large."""
     caching = Caching(model.CacheConfig(max_body=10))
