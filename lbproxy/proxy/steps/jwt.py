@@ -1,23 +1,28 @@
 """[route.jwt]: bearer tokens that somebody else has signed (RFC 6750, RFC 7519), checked here; nobody is asked.
 
 A token comes in Authorization, or in a cookie where the route names one; never in the query, where logs and Referer would tell it.
+What is checked is what a backend reads, which may go by the token, too, and take another line or another cookie than the first: a
+request that has several, or one that only some would take for one, is refused.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from urllib.parse import unquote_to_bytes
 
 from lbproxy.config import model
 from lbproxy.errors import Filtered, RequestError
-from lbproxy.http.fields import cookie, values
+from lbproxy.http.fields import values
 from lbproxy.http.message import RequestHead
 from lbproxy.http.tokens import UNKNOWN_KEY, BadKeys, TokenKeys, TokenRules, Untrusted, texts
 from lbproxy.proxy.steps.authorize import UNAVAILABLE, Count
 from lbproxy.proxy.steps.step import Course, Journey, Step
 
 _BEARER = re.compile(rb"(?i)bearer[ ]++([!-~]++)\Z")
-_IN_QUERY = re.compile(rb"(?:^|&)access_token=")
+_MAYBE_BEARER = re.compile(rb"(?i)(?:^|[\s,])bearer(?![!#$%&'*+.^_`|~0-9a-z-])")
+"""In a value that is no bearer token to us, and may be one to somebody else: behind a tab, a comma, another scheme."""
+_NAMES_IN_QUERY = re.compile(rb"(?:^|[&;])([^=&;]*+)=")
 
 
 class Jwt(Step):
@@ -32,7 +37,8 @@ class Jwt(Step):
         self._on_unknown = on_unknown
         self._keys = TokenKeys()
         self._wanted = TokenRules(settings.algorithms, settings.audience, settings.issuer, settings.leeway, settings.require)
-        self._cookie = settings.cookie.encode("ascii")
+        cookie = re.escape(settings.cookie.encode("ascii"))
+        self._cookie = re.compile(rb"(?:^|[;,\s\"])" + cookie + rb"\s*=\s*([^;,\s]*)") if settings.cookie else None
         self._claims = settings.claims
         self._claimed = [*(name for name, _ in settings.claims), *([] if settings.pass_on else ["Authorization"])]
         self._pass_on_failure = settings.on_failure == "pass"
@@ -90,11 +96,26 @@ class Jwt(Step):
 
     def _token(self, head: RequestHead) -> str:
         """ "": there is none. Raises Untrusted where it stands where none may, or where there are several."""
-        if _IN_QUERY.search(head.target.partition(b"?")[2]):
+        query = head.target.partition(b"?")[2]
+        if query and any(unquote_to_bytes(name) == b"access_token" for name in _NAMES_IN_QUERY.findall(query)):
             raise Untrusted("in_query")
-        said = [found[1] for value in values(head, b"authorization") if (found := _BEARER.match(value)) is not None]
-        if self._cookie and (kept := cookie(head, self._cookie)):
-            said.append(kept)
+        said = [*self._in_authorization(head), *self._in_cookies(head)]
         if len(set(said)) > 1:
             raise Untrusted("several")
         return said[0].decode("latin-1") if said else ""
+
+    def _in_authorization(self, head: RequestHead) -> Iterator[bytes]:
+        lines = list(values(head, b"authorization"))
+        for value in lines:
+            if (found := _BEARER.match(value)) is not None:
+                if len(lines) > 1:
+                    raise Untrusted("several")
+                yield found[1]
+            elif _MAYBE_BEARER.search(value) is not None:
+                raise Untrusted("malformed")
+
+    def _in_cookies(self, head: RequestHead) -> Iterator[bytes]:
+        """All that anybody may take for that cookie: some separate cookies by white space or commas, and allow it around "="."""
+        if self._cookie is not None:
+            for value in values(head, b"cookie"):
+                yield from filter(None, self._cookie.findall(value))

@@ -63,9 +63,48 @@ def test_a_token_in_a_cookie() -> None:
     world.at_rest()
 
 
+@pytest.mark.parametrize("pass_on", [False, True])
+@pytest.mark.parametrize(
+    "lines",
+    [
+        (bearer("EVIL"),), ("Authorization: Bearer\tEVIL",), ("Authorization: Bearer,EVIL",), ("Authorization: BEARER",),
+        ("Authorization: Basic YTpi, Bearer EVIL",), ("Authorization: Basic YTpi", bearer("GOOD")),
+        (bearer("GOOD"), "Authorization: Token EVIL"), (bearer("GOOD"), bearer("GOOD")), ("Cookie: token=EVIL",),
+        ("Cookie: token=GOOD; token=EVIL",), ("Cookie: a=b; token =EVIL",), ("Cookie: a=b token=EVIL",), ("Cookie: a=b,token= EVIL",),
+        ('Cookie: a="b"token=EVIL',),
+    ],
+)  # fmt: skip
+def test_a_second_token_that_only_a_backend_might_take(lines: tuple[str, ...], pass_on: bool) -> None:
+    """A good one in front of it, or behind it, opens nothing: what is checked is what anybody reads."""
+    world = asked_for(cookie="token", pass_on=pass_on)
+    client = world.connect()
+    words = {"GOOD": signed(), "EVIL": signed(OTHER_RSA)}
+    said = []
+    for line in lines:
+        for word, token in words.items():
+            line = line.replace(word, token)
+        said.append(line)
+    good = f"Cookie: token={signed()}"
+    for each in ([*said, good], [good, *said]):
+        assert through(world, client, *each).startswith("HTTP/1.1 401"), each
+    world.at_rest()
+
+
+def test_what_is_said_twice_is_said_once() -> None:
+    """The same cookie again, and schemes that are no tokens, are nobody's attack."""
+    world = asked_for(cookie="token", pass_on=True)
+    client = world.connect()
+    good = f"token={signed()}"
+    for lines in ([f"Cookie: {good}; {good}"], [f"Cookie: xtoken=1; {good}", "Authorization: Basic YTpi"], [f"Cookie: {good}; token="]):
+        assert through(world, client, *lines).startswith("GET "), lines
+    world.at_rest()
+
+
 @pytest.mark.parametrize(
     ("lines", "path", "error"),
     [
+        ((bearer(signed()),), "/?access%5ftoken=x", 'error="invalid_request", error_description="in_query"'),
+        ((bearer(signed()),), "/?a;%61ccess_token=x", 'error="invalid_request", error_description="in_query"'),
         ((), "/", ""), (("Authorization: Basic YTpi",), "/", ""), (("Cookie: token=x",), "/", ""),
         ((bearer("x"),), "/", 'error="invalid_token", error_description="malformed"'),
         ((bearer(signed(OTHER_RSA)),), "/", 'error="invalid_token", error_description="signature"'),
