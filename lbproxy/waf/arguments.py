@@ -25,7 +25,7 @@ def too_many(target: bytes, block: bytes, body: bytes, most: int) -> bool:
 def _in_body(kind: bytes, body: bytes, most: int) -> int:
     """`most`: as many as there may be; where there are fewer at the first look, nobody looks again."""
     found = 0
-    if b"urlencoded" in kind:
+    if b"urlencoded" in kind or not kind.strip():
         found = body.count(b"&") + 1
     if b"multipart" in kind:
         found = max(found, body.count(b"\n--"))

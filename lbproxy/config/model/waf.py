@@ -72,8 +72,8 @@ class WafConfig:
     over_cap: str = key(
         choice("refuse", "pass"),
         "refuse",
-        'with mode = "block", a longer body or more arguments: 413; "pass": its head alone is looked at, or nothing where the '
-        "query has too many. None is cut: rules take a part for a fault",
+        'with mode = "block", a longer body or more arguments: 413, a compressed body: 415; "pass": its head alone is looked at, '
+        "or nothing where the query has too many. None is cut: rules take a part for a fault",
     )
     timeout: float = key(duration(60.0), 2.0, "for each request; who takes longer to look is ended and replaced")
     on_failure: str = key(

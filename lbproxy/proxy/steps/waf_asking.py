@@ -94,9 +94,12 @@ class WafAsker:
         self._seconds = settings.timeout
 
     def question(self, head: RequestHead, downstream: Downstream, body: bytes) -> WafQuestion:
-        """About a request."""
+        """About a request. What stands behind its body goes on as well, and may be a field to whoever reads it."""
         client = downstream.forwarder.client(head).encode("ascii", "replace")
-        return WafQuestion(0, self._rules, self._seconds, client, head.method, head.target, head.block, body)
+        block = head.block
+        if downstream.body is not None and downstream.body.trailers:
+            block += b"".join(b"\r\n%b: %b" % field for field in downstream.body.trailers)
+        return WafQuestion(0, self._rules, self._seconds, client, head.method, head.target, block, body)
 
     def about_answer(self, head: RequestHead, downstream: Downstream, status: int, lines: bytes, text: bytes) -> WafQuestion:
         """`lines`: of its head, each with its CRLF in front."""

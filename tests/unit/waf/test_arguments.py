@@ -24,6 +24,7 @@ def block(kind: bytes) -> bytes:
     (b"/?a=1", JSON, b"[1,2,3,4]", 5),
     (b"/", PARTS, b"--x\r\n\r\na\r\n--x\r\n\r\nb\r\n--x--", 2),
     (b"/", b"text/plain", b"a&b&c,d,e", 0),
+    (b"/", b"", b"a&b&c,d,e", 3),
 ])  # fmt: skip
 def test_so_many(target: bytes, kind: bytes, body: bytes, count: int) -> None:
     """Of the query, and of the body by its kind."""

@@ -179,3 +179,22 @@ def test_it_looks_at_answers(engine: WafEngine, tmp_path: Path) -> None:
         assert [rule for rule, _ in verdict.rules] == found
         assert verdict.blocked == bool(found)
     assert not engine.look(answer._replace(rules=1)).blocked  # nobody asked for bodies
+
+
+@pytest.mark.parametrize("lines", [b"", b"\r\nContent-Type:", b"\r\nContent-Type: \t"])
+def test_a_body_whose_type_nobody_tells_is_a_form(engine: WafEngine, tmp_path: Path, lines: bytes) -> None:
+    """To some applications it is one."""
+    (tmp_path / "a.conf").write_text(EVIL)
+    engine.load(WafConfig("block", rules=(str(tmp_path / "a.conf"),)))
+    question = asked(body=b"x=1&a=%65vil")._replace(block=b"\r\nHost: a.test\r\nContent-Length: 12" + lines)
+    assert engine.look(question).blocked
+    assert not engine.look(question._replace(body=b"x=1&a=%67ood")).blocked
+
+
+def test_a_body_of_two_types_is_read_by_nobody(engine: WafEngine, tmp_path: Path) -> None:
+    """A backend might read the other one."""
+    (tmp_path / "a.conf").write_text(EVIL)
+    engine.load(WafConfig("block", rules=(str(tmp_path / "a.conf"),)))
+    question = asked(body=b"x=1")
+    for second in (b"text/plain", b"multipart/form-data; boundary=x", b"application/x-www-form-urlencoded"):
+        assert engine.look(question._replace(block=question.block + b"\r\nContent-Type: " + second)).status == 400

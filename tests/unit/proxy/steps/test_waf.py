@@ -207,3 +207,44 @@ def test_paths_that_are_left_out() -> None:
     client.feed(get("/upload/x"))
     assert world.upstream.take().startswith(b"GET /upload/x ")
     assert inspectors.asked == []
+
+
+@pytest.mark.parametrize("mode", ["block", "detect"])
+@pytest.mark.parametrize("over_cap", ["refuse", "pass"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Content-Encoding: gzip", "content-encoding: identity, br", "Content_Encoding: deflate",
+        "Content-Encoding: identity\r\nContent-Encoding: x",
+    ],
+)  # fmt: skip
+def test_a_compressed_body_is_not_taken_for_what_is_in_it(line: str, over_cap: str, mode: str) -> None:
+    """Rules would find nothing in it, and there are applications that expand it: 415, or its head alone is looked at."""
+    world, inspectors, client = guarded(mode=mode, over_cap=over_cap)
+    client.feed(post(b"x=evil", line))
+    if mode == "block" and over_cap == "refuse":
+        assert client.take().startswith(b"HTTP/1.1 415")
+        assert (inspectors.asked, world.dials) == ([], [])
+        assert world.lines()[-1]["reason"] == "waf_body_coded"
+    else:
+        assert world.upstream.take().endswith(b"x=evil")
+        assert [asked.body for asked in inspectors.asked] == [b""]
+    assert world.inspected[0] == "waf over_cap"
+
+
+def test_a_body_that_is_only_said_to_be_in_no_coding() -> None:
+    """It is what it is."""
+    world, inspectors, client = guarded(mode="block")
+    client.feed(post(b"x=evil", "Content-Encoding: identity"))
+    assert [asked.body for asked in inspectors.asked] == [b"x=evil"]
+    world.upstream.feed(ok())
+
+
+@pytest.mark.parametrize("mode", ["block", "detect"])
+def test_what_stands_behind_a_body_is_looked_at(mode: str) -> None:
+    """It goes on to the backend, which may read it as a field."""
+    world, inspectors, client = guarded(mode=mode)
+    client.feed(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\na=b\r\n0\r\nX-Sum: evil\r\n\r\n")
+    assert [asked.block.lower().endswith(b"\r\nx-sum: evil") for asked in inspectors.asked] == [True]
+    assert b"x-sum: evil" in world.upstream.take().lower()
+    world.upstream.feed(ok())
