@@ -296,3 +296,45 @@ def test_what_was_stored_just_now_is_not_asked_for_again(monkeypatch: pytest.Mon
     [digest] = one.storage.entries
     assert one.storage.marks.look(digest, 0) is Turn.LEAD, "the turn was given back"
     gone(one, [client])
+
+
+@pytest.mark.parametrize("came", ["nothing", "the head", "more than is held"])
+def test_nobody_stands_in_a_line_for_what_is_too_long(came: str) -> None:
+    """Of an answer that says no length, and becomes too long for the memory where no files are configured, nobody waits for another
+    one: all who waited, in both workers, have asked their backends before any of these has answered, and so have those who come in
+    the next two minutes."""
+    workers = Workers()
+    one, two = workers.one, workers.two
+    for caching in (one, two):
+        caching.shelf.bodies = None
+    beside = herd(one, 3)
+    leader = one.world.upstream
+    leader.take()
+    piece = chunk(b"x" * 50_000)
+    if came != "nothing":
+        leader.feed(CHUNKED + piece)
+        workers.look()
+        assert all(b"x" in each.take() for each in beside)
+    leader.feed((CHUNKED if came == "nothing" else b"") + piece * 25)  # and not its end
+    workers.look()
+    if came == "more than is held":
+        leader.feed(piece * 25)
+        workers.look()
+    whole = CHUNKED + piece * 60 + LAST
+    more = herd(one, 2), herd(two, 2)
+    asked = [
+        [each for each in caching.world.upstreams if each is not leader and each.is_open() and b"GET /a" in each.take()]
+        for caching in (one, two)
+    ]
+    assert [len(each) for each in asked] == [3 + 2, 3 + 2]
+    for caching in (one, two):
+        assert answered(caching, b"", leader) == 0  # they were taken above: none is asked for later
+    for each in (*asked[0], *asked[1]):
+        each.feed(whole)
+    workers.look()
+    for client in (*beside, *workers.others, *more[0], *more[1]):
+        assert client.take().endswith(LAST)
+    leader.feed(piece * (60 - 26 - (25 if came == "more than is held" else 0)) + LAST)
+    gone(one, [*beside, *more[0]])
+    gone(two, more[1])
+    workers.over()
