@@ -181,7 +181,6 @@ WITHOUT_UNIT_TEST: dict[str, str] = {
     "cache/interface.py": "an interface",
     "net/job_thread.py": "test_scratch.py and test_body_files.py stall and fail it, test_password_thread.py leaves it",
     "net/whole_files.py": "test_scratch.py and test_body_files.py read and write by it",
-    "worker/wiring/storing.py": "scenarios/test_cache_memory.py's workers are made with it",
     "cache/buckets.py": "what test_area.py finds answers by",
     "cache/memory.py": "what test_area.py stores and finds in",
     "cache/record.py": "what test_area.py writes and reads, nonsense included",

@@ -61,6 +61,8 @@ class BodyFiles:
         """Gives numbers of new files; 0: none now."""
         self.named: Callable[[], Collection[int]] = tuple
         """Gives the numbers that entries name."""
+        self.failing: Callable[[str], object] = str
+        """Told why a file could not be written or read, each time."""
         self._folder = folder
         self._count = count
         self._created = 0
@@ -164,8 +166,10 @@ class BodyFiles:
             raise self._failed(error) from error
 
     def _failed(self, error: OSError) -> CacheError:
+        why = error.strerror or str(error)
         self._count(Counter.FILE_FAILURES)
-        return CacheError(error.strerror or str(error))
+        self.failing(why)
+        return CacheError(why)
 
     def _path(self, number: int) -> str:
         return f"{self._folder}/{number:016x}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import threading
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import NamedTuple
 
 from lbproxy.balance.ledger import Scalar, scalar_at
@@ -17,6 +17,7 @@ from lbproxy.cache.memory import MemoryParts
 from lbproxy.cache.watch import CacheWatch
 from lbproxy.ipc.handover import Handover
 from lbproxy.net.body_files import BodyFiles
+from lbproxy.observe.log import Noisy
 from lbproxy.observe.process import leave_out_shared
 from lbproxy.proxy.caching.outcomes import CELLS, UNSTORED_CELLS, CacheOutcomes
 
@@ -45,7 +46,10 @@ def make_stores(handover: Handover) -> Stores | None:
     counters = handover.ledger.cells[start : start + len(Counter)]
     memory = MemoryParts(shared.buffer, shared.disk, counters)
     leave_out_shared()
-    files = BodyFiles(shared.folder, shared.disk, memory.count) if shared.folder is not None else None
+    files = None
+    if shared.folder is not None:
+        files = BodyFiles(shared.folder, shared.disk, memory.count)
+        files.failing = failing(Noisy(rate=1 / 60, burst=1))
     remove = _forget_numbers if files is None else files.remove
     fence = None if platform.machine() in STRONGLY_ORDERED else _Fence()
     area = Area(memory, RecordLock(shared.descriptor), os.getpid(), remove, fence)
@@ -54,6 +58,15 @@ def make_stores(handover: Handover) -> Stores | None:
         files.named = area.named
         files.sweep()
     return Stores(area, files, _outcomes(handover), CacheWatch(memory, counters, fence))
+
+
+def failing(noisy: Noisy) -> Callable[[str], None]:
+    """Tells the log of a disk that is full, or a folder that is gone, as often as `noisy` lets it."""
+
+    def tell(why: str) -> None:
+        noisy.warning("cache.files_failing", why=why, then="such bodies are not stored; answers pass")
+
+    return tell
 
 
 def _outcomes(handover: Handover) -> CacheOutcomes:

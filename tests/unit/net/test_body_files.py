@@ -168,10 +168,13 @@ def test_a_full_disk_is_told(files: BodyFiles, tmp_path: Path, monkeypatch: pyte
         finally:
             writing.abandon()
 
+    told: list[str] = []
+    files.failing = told.append
     monkeypatch.setattr(module, "write_all", full)
     with pytest.raises(CacheError, match="No space"):
         start(store).result()
     assert Counter.FILE_FAILURES in counted
+    assert told == ["No space left on device"]
     until(lambda: not list(tmp_path.iterdir()), "the file is gone")
     monkeypatch.undo()
     assert start(store).result() == 2
