@@ -5,6 +5,7 @@ A play is one round: it does its thing once for each of `times` and returns when
 
 from __future__ import annotations
 
+import itertools
 import select
 import socket
 import ssl
@@ -28,15 +29,16 @@ TIMEOUT = 60
 """Seconds; valgrind is slow."""
 
 
-def download(port: int, times: int, path: bytes, size: int) -> Play:
-    """An answer of `size` bytes of body, on each of `times` kept connections."""
+def download(port: int, times: int, path: bytes, size: int, *, anew: bool = False) -> Play:
+    """An answer of `size` bytes of body, on each of `times` kept connections; `anew`: each of another URL."""
     context = loose()
     connections = [_connect(port, context) for _ in range(times)]
-    request = b"GET %b HTTP/1.1\r\nHost: bench.test\r\n\r\n" % path
+    asked = itertools.count()
 
     def play() -> None:
         for connection in connections:
-            connection.sendall(request)
+            query = b"?%d" % next(asked) if anew else b""
+            connection.sendall(b"GET %b%b HTTP/1.1\r\nHost: bench.test\r\n\r\n" % (path, query))
         for connection in connections:
             head, _, body = _head(connection).partition(b"\r\n\r\n")
             if not head.startswith(b"HTTP/1.1 200 "):
@@ -188,14 +190,16 @@ PLAYS: dict[str, Callable[[int, int], Play]] = {
     "h2-upload100k": h2_upload,
     "hit": lambda port, times: download(port, times, f"{STORED}/1k".encode(), 1024),
     "hit100k": lambda port, times: download(port, times, f"{STORED}/100k".encode(), 100 * 1024),
+    "miss": lambda port, times: download(port, times, f"{STORED}/1k".encode(), 1024, anew=True),
+    "miss100k": lambda port, times: download(port, times, f"{STORED}/100k".encode(), 100 * 1024, anew=True),
     "h2-hit": lambda port, times: h2(port, times, HIT),
     GRPC: lambda port, times: h2(port, times, CALL),
 }
 """By name: given the proxy's TLS port and how many at a time."""
 OVER_HTTP2 = ("h2-backends", GRPC)
 """Those whose backends speak HTTP/2."""
-STORING = ("hit", "hit100k", "h2-hit")
-"""Those that come out of the cache."""
+STORING = ("hit", "hit100k", "h2-hit", "miss", "miss100k")
+"""Those that come out of the cache, or into it."""
 
 
 def _connect(port: int, context: ssl.SSLContext, session: ssl.SSLSession | None = None) -> ssl.SSLSocket:

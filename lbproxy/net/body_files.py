@@ -217,14 +217,16 @@ class _Reading:
 class _Writing:
     """A body that is written (cache.interface.Writing)."""
 
-    __slots__ = ("_fd", "_files", "_held", "_written", "number", "size")
+    __slots__ = ("_fd", "_files", "_held", "_length", "_written", "number", "size")
 
     def __init__(self, files: BodyFiles, number: int, fd: int) -> None:
         self._files = files
         self.number = number
         self._fd = fd
-        self._held = bytearray()
+        self._held: list[bytes] = []
         """Until there is a piece."""
+        self._length = 0
+        """Of what is held."""
         self._written = 0
         self.size = 0
 
@@ -233,12 +235,15 @@ class _Writing:
         self.size += len(data)
         if self.size > self._files.most:
             raise CacheError("larger than all files together may be")
-        self._held += data
-        if len(self._held) >= PIECE:
+        self._held.append(data)
+        self._length += len(data)
+        if self._length >= PIECE:
             self._flush()
 
     def _flush(self) -> None:
-        held, self._held = bytes(self._held), bytearray()
+        held = self._held[0] if len(self._held) == 1 else b"".join(self._held)
+        self._held.clear()
+        self._length = 0
         self._files.write(self._fd, held, self._written)
         self._written += len(held)
 
@@ -249,7 +254,7 @@ class _Writing:
 
     def finish(self) -> int:
         """See Writing."""
-        self._held += _end_of(self.number, self.size)
+        self._held.append(_end_of(self.number, self.size))
         self._flush()
         self._close()
         return self.number

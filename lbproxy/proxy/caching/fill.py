@@ -140,6 +140,10 @@ class Fill:
         """Whether somebody who comes now gets it as it comes."""
         return self.state in (FillState.OPEN, FillState.KEPT)
 
+    def piece(self, at: int, size: int) -> bytes:
+        """Of what is in no file."""
+        return bytes(memoryview(self.body)[at : at + size])  # one copy; a slice of the bytearray would be another
+
     def wait(self, seconds: float) -> bool:
         """From another greenlet: until something changes. False: nothing has, for so long."""
         me = self._strands.current()
@@ -196,7 +200,7 @@ class Fed(Body):
                 raise SourceFailed("collapsed_failed")
             fill.wait(PATIENCE)  # however long its backend may take
         size = min(limit, fill.there - at)
-        data = self._from_file(fill, at, size) if fill.file else bytes(fill.body[at : at + size])
+        data = self._from_file(fill, at, size) if fill.file else fill.piece(at, size)
         self._beginning.add(data)
         return data
 

@@ -41,7 +41,8 @@ class Intake:
                     self.abandon()
                     return
                 self._writing = self._bodies.create()
-                self._writing.write(b"".join(self._pieces))
+                for piece in self._pieces:
+                    self._writing.write(piece)
                 self._pieces.clear()
         except CacheError:
             self.abandon()

@@ -190,9 +190,10 @@ class OwnClient:
         data, self._ahead = self._ahead, b""
         if not data:
             size = min(limit, fill.there - self._at)
-            data = bytes(fill.body[self._at : self._at + size])
             if fill.file and size:
                 assert self._reading is not None
                 data = self._reading.read(self._at, size)
+            else:
+                data = fill.piece(self._at, size)
         self._at += len(data)
         return data
