@@ -28,7 +28,7 @@ _KEPT = re.compile(
     rb"|x-amz-checksum-[^:\r]*+|x-goog-hash|x-ms-blob-content-md5):"
 )
 """In lower case: fields that say something of the body's bytes as they are."""
-_NO_TRANSFORM = re.compile(rb"(?:^|,)[ \t]*no-transform[ \t]*(?:,|$)", re.IGNORECASE)
+_NO_TRANSFORM = re.compile(rb"(?<![\w\-])no-transform(?![\w\-])", re.IGNORECASE)  # whatever stands between directives
 _CUT = re.compile(rb"\r\n(?i:content-length|accept-ranges|transfer-encoding|connection|keep-alive):[^\r\n]*")
 _STRONG = re.compile(rb'(\r\n(?i:etag):[ \t]*)(?=")')
 _WEIGHT = re.compile(rb"^q=(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)$", re.IGNORECASE)

@@ -24,6 +24,8 @@ _DIRECTIVE = re.compile(
     rb"[ \t]*(?:(" + _TOKEN + rb'++)(?:(=)(?:"((?:[^"\\]|\\.)*)"|(' + _TOKEN + rb"++)))?)?[ \t]*(?:,|\Z)"
 )
 _NAME = re.compile(rb"[ \t]*(" + _TOKEN + rb"*+)[^,]*(?:,|\Z)")
+_FORBIDDING = re.compile(rb"(?<![\w\-])(?:no-store|no-cache|private|must-revalidate|proxy-revalidate)(?![\w\-])")
+"""What is meant wherever it stands in what cannot be taken apart: programs, and people, put semicolons and blanks between."""
 _DIGITS = re.compile(rb"[0-9]++\Z")
 _GARBLED = b"?"
 
@@ -59,6 +61,8 @@ class CacheControl:
                 match = _NAME.match(text, at)
                 assert match is not None
                 name, argument = match[1], _GARBLED
+                for word in _FORBIDDING.findall(match[0].lower()):  # "max-age=60; private" and its kind
+                    self._said.setdefault(word, []).append(_GARBLED)
                 if b'"' in match[0]:  # who opens what he does not close may have said anything in it
                     self._said.setdefault(b"no-store", []).append(None)
             if name:

@@ -14,6 +14,7 @@ from lbproxy.http.caching.status import forwarded
 from lbproxy.http.caching.stored import StoredAnswer
 from lbproxy.http.caching.storing import StorableAnswer, Verdict, judge
 from lbproxy.http.caching.tags import tags_of
+from lbproxy.http.caching.variants import names_of
 from lbproxy.http.endless import endless
 from lbproxy.http.fields import values
 from lbproxy.http.grammar import END
@@ -76,7 +77,7 @@ class Fetching(NamedTuple):
         self, asked: RequestHead, personal: bool, found: FoundAnswer, said: ResponseHead, at: Arrival, date: bytes
     ) -> FoundAnswer | None:
         """What is stored, as a 304 brings it up to date (RFC 9111 4.3.4); None: the 304 means another answer. One without a digest
-        is not to be stored any more."""
+        is not to be stored any more: it is private by now, or depends on more of the request than it was found by (4.1)."""
         known = parse_response(heads.sized(found.answer.head, found.entry.size), b"GET", _MOST_FIELDS)
         if not same(known, said):
             return None
@@ -84,7 +85,7 @@ class Fetching(NamedTuple):
         aged = b"".join(b"\r\nAge: " + age for age in values(said, b"age"))
         said_both = parse_response(head + aged + END, b"HEAD", _MOST_FIELDS)
         verdict = judge(asked, personal, said_both, at, self.defaults)
-        if isinstance(verdict, StorableAnswer):
+        if isinstance(verdict, StorableAnswer) and set(verdict.names) <= set(names_of(known) or ()):
             return found._replace(answer=StoredAnswer(verdict._replace(coded=found.answer.kept.coded), head))
         return found._replace(answer=StoredAnswer(found.answer.kept, head), digest=b"")
 

@@ -309,6 +309,35 @@ def test_capitals_are_passed_on_where_nothing_is_stored(more: dict[str, str]) ->
     caching.world.at_rest()
 
 
+@pytest.mark.parametrize("compress", [None, CompressConfig(min_length=1)])
+@pytest.mark.parametrize("before", [(), ("Vary: A",)])
+@pytest.mark.parametrize("how", ["asked", "in the background", "head"])
+def test_what_depends_on_more_than_it_did(compress: CompressConfig | None, before: tuple[str, ...], how: str) -> None:
+    """A 304 that names further fields in Vary is this client's; what is stored was found without them, and is for nobody else. One
+    that names the same, or fewer, is."""
+    for said, shared in ((("Vary: A, Cookie",), False), (("Vary: *",), False), (before, True), ((), True)):
+        caching = Caching(compress=compress)
+        world = caching.world
+        mine = ("A: 1", "Cookie: mine", "Accept-Encoding: gzip")
+        swr = ", stale-while-revalidate=60" if how == "in the background" else ""
+        stored = ok(b"mine" * 100, 'ETag: "1"', f"Cache-Control: max-age=1{swr}", "Content-Type: text/css", *before)
+        fill(caching, stored, get("/a", *mine))
+        world.pass_time(5)
+        client = world.connect()
+        client.feed(get("/a", *mine, method="HEAD" if how == "head" else "GET"))
+        line = "HTTP/1.1 200 OK" if how == "head" else "HTTP/1.1 304 Not Modified"
+        world.upstream.feed("\r\n".join((line, 'ETag: "1"', FRESH, *said, "", "")).encode())
+        assert b" 200 " in client.take()
+        client.feed(get("/a", "A: 1", "Cookie: other", "Accept-Encoding: gzip"))
+        world.settle()
+        assert bool(client.take()) is shared
+        if not shared:
+            world.upstream.feed(ok(b"other", "Cache-Control: private"))
+            assert taken(client)[1] == b"other"
+        client.feed(EOF)
+        world.at_rest()
+
+
 def test_fields_that_connection_names_are_not_stored() -> None:
     """Nor the hop-by-hop ones."""
     caching = Caching()

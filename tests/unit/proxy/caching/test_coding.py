@@ -161,7 +161,7 @@ def test_who_has_it_is_told_so() -> None:
 def test_what_is_stale_is_asked_about_by_both_of_its_names() -> None:
     """A backend may compare byte by byte. The 304 brings it up to date, and it varies as before, whatever that says."""
     caching = Caching(compress=ALL)
-    filled(caching, css(FRESH, 'ETag: "1"'), accepts("gzip"))
+    filled(caching, css(FRESH, 'ETag: "1"', "Vary: Accept-Language"), accepts("gzip"))
     caching.world.pass_time(61)
     client = caching.world.connect()
     client.feed(get("/a", accepts("gzip")))
