@@ -1,6 +1,7 @@
 """Suricata finds in what was decrypted what its rules are about, as docs/howto/tap.md says, while it happens and afterwards.
 
-Tried with 7.0 (Debian 12's, among its backports) and 4.1. It is looked for in PATH; LBPROXY_TEST_SURICATA names one that is elsewhere.
+Tried with 7.0 (Debian 12's, among its backports) and 4.1. It is looked for in PATH; LBPROXY_TEST_SURICATA names one that is
+elsewhere.
 """
 
 from __future__ import annotations
