@@ -128,6 +128,7 @@ BOUNDS = {
     "net.deadlines.streams": CONNECTIONS,
     "master.watches.cache._kept": "one for each living generation at most",
     "master.watches.cache._searches": OPERATOR,
+    "net.body_files._held": "PIECE bytes and a piece, for a body that is written",
     "net.body_files._open": "KEPT_OPEN",
     "net.job_thread._done": "one for each strand that waits for the file, each file that goes, and MOST_WAITING passwords",
     "net.job_thread._jobs": "the same",
