@@ -67,7 +67,8 @@ class WafConfig:
     max_arguments: int = key(
         whole(1, 10_000),
         1000,
-        "of a request that is looked at: of the query, of a form, values of JSON; each costs each rule's time",
+        "of a request that is looked at: of the query, of a form, cookies, values of JSON (and each 512 bytes of the names that "
+        "they are called by); each costs each rule's time",
     )
     over_cap: str = key(
         choice("refuse", "pass"),

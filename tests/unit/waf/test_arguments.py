@@ -33,6 +33,33 @@ def test_so_many(target: bytes, kind: bytes, body: bytes, count: int) -> None:
         assert too_many(target, block(kind), body, count - 1)
 
 
+def test_cookies_are_arguments() -> None:
+    """To the rules they are."""
+    lines = b"\r\nHost: a\r\ncookie: " + b"; ".join([b"a=b"] * 60) + b"\r\nCOOKIE:" + b";" * 39
+    assert not too_many(b"/?a", lines, b"", 101)
+    assert too_many(b"/?a", lines, b"", 98)
+    assert not too_many(b"/", b"\r\nAccept: " + b";" * 1000, b"", 98), "no cookies"
+
+
+@pytest.mark.parametrize("broken", [b"", b","])
+def test_names_of_json_count(broken: bytes) -> None:
+    """Each value is called by all of them: short bodies have them by the megabyte."""
+    name = b"k" * 300
+    body = b"{" + b"".join(b'"%b":{' % name for _ in range(90)) + b'"k":[' + b",".join([b"1"] * 800) + b"]" + b"}" * 91
+    assert too_many(b"/", block(JSON), body + broken, 1000)
+    twice = b'{"%b":[%b],"%b":1}' % (name * 9, b",".join([b"1"] * 800), name * 9)
+    assert too_many(b"/", block(JSON), twice, 1000)
+    escaped = b'{"%b":[%b]}' % (b"\\u65e5" * 400, b",".join([b"1"] * 800))
+    assert too_many(b"/", block(JSON), escaped, 1000)
+
+
+def test_everyday_json_is_not_too_much() -> None:
+    """A list of things, each with a dozen values, and long texts in them."""
+    address = {"street": "x" * 300, "city": "y", "postal_code": "z"}
+    thing = {"id": 1, "customer": {"name": "Ann", "address": address}, "tags": ["a", "b"]}
+    assert not too_many(b"/", block(JSON), json.dumps({"orders": [thing] * 120}).encode(), 1000)
+
+
 def test_a_long_text_is_one_value() -> None:
     """However many commas it has."""
     assert not too_many(b"/", block(JSON), json.dumps({"text": 'one, "two", three' * 5000}).encode(), 1)
