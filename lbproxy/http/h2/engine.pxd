@@ -16,6 +16,7 @@ cdef class H2Engine:
     cpdef receive(self, bytes data)
     @cython.locals(session=Session)
     cdef _tell(self)
+    cpdef bint unsure(self) except -1
     cpdef forget(self)
     @cython.locals(data=bytes)
     cpdef bytes output(self, long most)

@@ -70,6 +70,11 @@ class H2Engine:
                 self.failure = Failure(session.code, _REASONS.get(session.code, "h2_protocol"))
             self.over = True
 
+    def unsure(self) -> bool:
+        """Whether requests that came may have been refused since, which is told when `output` was asked for what there is to say; or
+        the connection has ended."""
+        return self._session.unsaid or self.failure is not None
+
     def forget(self) -> None:
         """Hold nothing of what came for a peer that is idle."""
         self._session.forget()

@@ -403,18 +403,22 @@ cdef class _Native(Session):
         """See Session."""
         global _piece_count
         cdef Py_ssize_t result
+        cdef size_t waiting
         self._enter()
         if self._session == NULL or self.closed:
             self.broken = UNKNOWN
             return
         self._given_up = 0
         _piece_count = 0
+        waiting = session_get_outbound_queue_size(self._session)
         self._inside = True
         result = session_mem_recv2(self._session, <const uint8_t *>PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
         self._inside = False
         if result != PyBytes_GET_SIZE(data):
             self._break(result)
         else:
+            if session_get_outbound_queue_size(self._session) > waiting:
+                self.unsaid = True
             self._settle()
         if _piece_count:
             self._gather()
@@ -694,7 +698,8 @@ cdef class _Native(Session):
             self._into = NULL
             if large != NULL:
                 Py_DECREF(large)
-        if self._leaving and not session_get_outbound_queue_size(self._session):
+        if (self.unsaid or self._leaving) and not session_get_outbound_queue_size(self._session):
+            self.unsaid = False
             self._leaving.clear()
         self._settle()
         return said

@@ -24,6 +24,7 @@ cdef class Session:
     cdef public bint closed
     cdef public long code
     cdef public long last
+    cdef readonly bint unsaid
     cdef readonly bint whole
 
     cpdef receive(self, bytes data)

@@ -84,7 +84,7 @@ def first_settings(bounds: Bounds, server: bool, tunnels: bool) -> dict[int, int
 class Session:
     """Bytes in, events; commands, bytes out. Commands answer False where the stream, or the session, is gone."""
 
-    __slots__ = ("_conn", "broken", "closed", "code", "last", "whole")
+    __slots__ = ("_conn", "broken", "closed", "code", "last", "unsaid", "whole")
 
     def __init__(self, server: bool, bounds: Bounds, tunnels: bool) -> None:
         """See Engine. Our SETTINGS are the first that `output` has."""
@@ -98,6 +98,9 @@ class Session:
         """Of the last GOAWAY, whoever sent it, once it is closed."""
         self.whole = True
         """The last output ended with a frame."""
+        self.unsaid = False
+        """The library has something to say of what came, perhaps that it has refused a stream: it is told (`on_closed`) when that
+        leaves. Until then a request may be one that was refused."""
         config = ngh2.Configuration(
             auto_window_update=False,
             peer_max_concurrent_streams=bounds.streams,
@@ -118,6 +121,8 @@ class Session:
             self._conn.receive_data(data)
         except ngh2.NGH2Error as error:
             self.broken = _failure(error)
+        else:
+            self.unsaid = self.unsaid or bool(self._conn.want_write)
 
     def tell(self, receiver: Receiver) -> None:
         """Tell of everything that came or happened since the last time; look at `broken` and `closed`."""
@@ -127,11 +132,14 @@ class Session:
     def output(self, most: int) -> bytes:
         """About `most` bytes at most to send, b"" when there are none now; look at `broken`."""
         data: bytes
+        held = self.held(0) if self.unsaid else 0
         try:
             data = self._conn.data_to_send(most)
         except ngh2.NGH2Error as error:
             self.broken = _failure(error)
             return b""
+        # A body's next frame is made when nothing else is left to say.
+        self.unsaid = self.unsaid and len(data) >= most and self.held(0) == held
         if data:
             self.whole = len(data) < most
         return data

@@ -5,8 +5,8 @@ cimport cython
 from lbproxy.http.h2.engine cimport H2Engine
 from lbproxy.http.h2.floods cimport Floods
 from lbproxy.http.h2.windows cimport Windows
-from lbproxy.proxy.h2.beginnings cimport H2Beginnings
 from lbproxy.proxy.h2.h2_downstream cimport Bearer, H2Downstream, H2Peer
+from lbproxy.proxy.h2.next_turn cimport NextTurn
 from lbproxy.proxy.h2.stream cimport H2Stream, room_for
 from lbproxy.proxy.h2.unwanted cimport Unwanted
 from lbproxy.proxy.service cimport Counters
@@ -14,7 +14,6 @@ from lbproxy.streams cimport Strands, Stream
 
 
 cdef class H2Connection(Bearer):
-    cdef H2Beginnings _beginnings
     cdef long _bodies
     cdef bint _draining
     cdef str _ending
@@ -22,7 +21,6 @@ cdef class H2Connection(Bearer):
     cdef double _idle_since
     cdef double _idle_until
     cdef long _last
-    cdef list _lost
     cdef double _now
     cdef object _on_flood
     cdef bint _planned
@@ -30,17 +28,15 @@ cdef class H2Connection(Bearer):
     cdef bint _refused_more
     cdef dict _requests
     cdef long _reset
-    cdef bint _turning
+    cdef NextTurn _turn
     cdef public Unwanted _unwanted
     cdef dict _waiting_for_room
-    cdef list _wakes
     cdef Windows _windows
     cdef bint _writing
     cdef object count
     cdef public object strand
 
     cpdef drain(self, double now, double grace)
-    cdef _turn_soon(self)
     @cython.locals(stream=Stream, data=bytes)
     cdef bint _read_on(self) except -1
     cdef _set_deadline(self)

@@ -2,8 +2,7 @@
 
 Theory of operation. The reader is a greenlet that waits for bytes and gives them to the engine, as long as requests are being
 served and a moment longer; an idle connection keeps none. What the engine tells is noted, and carried out at the loop's next turn
-(`_carry_out`): requests begin, readers of bodies are woken, who was given up is thrown out. So a request that comes with its own
-reset in one piece costs no more than that.
+(next_turn.py): requests begin, readers of bodies are woken, who was given up is thrown out.
 
 What is to be sent collects in the engine. At the loop's next turn a greenlet writes it (`_write_out`), so that answers of one
 turn leave together, in the order that their urgency gives them; a request that is served alone writes at once, by itself. While
@@ -31,8 +30,8 @@ from lbproxy.http.h2.response_fields import ResponseFields
 from lbproxy.http.h2.vocabulary import Failure, Fields, H2Code
 from lbproxy.http.h2.windows import Windows
 from lbproxy.proxy.client import ConnectionCount
-from lbproxy.proxy.h2.beginnings import H2Beginnings
 from lbproxy.proxy.h2.h2_downstream import Bearer, H2Downstream, H2Peer
+from lbproxy.proxy.h2.next_turn import NextTurn
 from lbproxy.proxy.h2.stream import H2Stream, ReaderOver, in_order, room_for, wake_writers
 from lbproxy.proxy.h2.unwanted import Unwanted
 from lbproxy.proxy.service import Service
@@ -55,9 +54,9 @@ class H2Connection(Bearer):
     """One HTTP/2 connection of a client: owner of its stream, and the engine's receiver."""
 
     __slots__ = (
-        "_beginnings", "_bodies", "_draining", "_ending", "_given_up", "_idle_since", "_idle_until", "_last", "_lost", "_now",
-        "_on_flood", "_planned", "_read", "_refused_more", "_requests", "_reset",
-        "_turning", "_unwanted", "_waiting_for_room", "_wakes", "_windows", "_writing", "count", "strand",
+        "_bodies", "_draining", "_ending", "_given_up", "_idle_since", "_idle_until", "_last", "_now", "_on_flood", "_planned",
+        "_read", "_refused_more", "_requests", "_reset", "_turn", "_unwanted", "_waiting_for_room", "_windows", "_writing",
+        "count", "strand",
     )  # fmt: skip
 
     def __init__(
@@ -92,9 +91,7 @@ class H2Connection(Bearer):
         self.floods = Floods()
         self._windows = Windows(bounds.window)
         self._requests: dict[int, H2Downstream] = {}
-        self._beginnings = H2Beginnings(stream, service.strands)
-        self._wakes: list[H2Stream] = []
-        self._lost: list[H2Downstream] = []
+        self._turn = NextTurn(stream, service.strands)
         self._unwanted: Unwanted | None = None
         """As long as there was none."""
         self._waiting_for_room = _NONE
@@ -104,7 +101,7 @@ class H2Connection(Bearer):
         self._now = service.clock()
         self._idle_since = self._now
         self._idle_until = self._now + service.config.timeouts.request_head
-        self._draining = self._refused_more = self._planned = self._turning = self._writing = False
+        self._draining = self._refused_more = self._planned = self._writing = False
         self._ending = ""
         self._read = b""
         self._bodies = 0
@@ -176,22 +173,6 @@ class H2Connection(Bearer):
         if not self._writing:  # else it goes out behind what is waiting there, or is lost with that
             self.service.strands.start(self._write_out)
 
-    def _carry_out(self) -> None:
-        """What the last bytes asked for."""
-        self._turning = False
-        lost, self._lost = self._lost, []
-        for request in lost:
-            request.lose(ConnectionLost("the client has reset the stream"))
-        wakes, self._wakes = self._wakes, []
-        for stream in wakes:
-            stream.wake_reader()
-        self._beginnings.begin()
-
-    def _turn_soon(self) -> None:
-        if not self._turning:
-            self._turning = True
-            self.service.strands.later(self._carry_out)
-
     def _shut(self) -> None:
         """The connection is over: everybody goes, the reader first."""
         reader, self.strand = self.strand, None
@@ -245,9 +226,8 @@ class H2Connection(Bearer):
         self._judge()
         if self.service.draining and not self._draining:
             self.drain(self._now, self.service.idle_grace)
-        self.flush_soon()  # before requests begin: what the engine has refused meanwhile is known when it is said
-        if self._beginnings or self._wakes or self._lost:
-            self._turn_soon()
+        self.flush_soon()  # before requests begin, which wait for it if they have to
+        self._turn.came(self.engine)
         return True
 
     def _set_deadline(self) -> None:
@@ -301,7 +281,7 @@ class H2Connection(Bearer):
         request.receive(self, stream, fields, ended, self._now)
         self.client.tls_seconds = 0.0
         self._requests[stream] = request
-        self._beginnings.add(request)
+        self._turn.add(request)
 
     def on_given_up(self, stream: int) -> None:
         """See Receiver."""
@@ -322,7 +302,7 @@ class H2Connection(Bearer):
                 if self._unwanted is not None:
                     self._unwanted.came(stream, self._now)
         elif request.h2.feed(data, ended):
-            self._wakes.append(request.h2)
+            self._turn.wake(request.h2)
 
     def on_trailers(self, stream: int, fields: Fields) -> None:
         """See Receiver."""
@@ -346,8 +326,7 @@ class H2Connection(Bearer):
             if code and stream != self._reset and request.h2.loss is None:
                 self.floods.see("h2_resets")
             if code or not request.h2.complete:
-                self._lost.append(request)
-                self._turn_soon()
+                self._turn.lose(request, ConnectionLost("the client has reset the stream"))
         elif stream > self._last:
             self._last = stream
             self.floods.see("h2_malformed")
@@ -411,7 +390,7 @@ class H2Connection(Bearer):
 
     def flush(self) -> None:
         """See Carrier."""
-        if len(self._requests) == 1 and not self._beginnings and not self._writing and not self._ending:
+        if len(self._requests) == 1 and not len(self._turn) and not self._writing and not self._ending:
             self._write_out()  # nobody else has anything to send along
         else:
             self.flush_soon()
@@ -436,6 +415,7 @@ class H2Connection(Bearer):
             while True:
                 held = engine.held_by_all() if self.floods.watches() else 0
                 data = engine.output(OUTPUT)
+                self._turn.was_asked(engine)
                 if not data:
                     self._judge()  # what the engine has refused is known only now
                     unwanted = self._unwanted
@@ -472,7 +452,7 @@ class H2Connection(Bearer):
         if self._ending:
             return
         self._ending = how
-        self._beginnings.over = True
+        self._turn.end()
         failure = self.engine.failure
         if failure is not None:
             self._on_flood(self.client.peer, failure)
