@@ -89,6 +89,7 @@ HOT = (
     "lbproxy.proxy.h2.pulse",
     "lbproxy.proxy.h2.shared_connection",
     "lbproxy.proxy.h2.stream",
+    "lbproxy.proxy.h2.unbegun",
     "lbproxy.proxy.h2.unwanted",
     "lbproxy.proxy.pass_through",
     "lbproxy.proxy.relay",

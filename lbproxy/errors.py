@@ -198,8 +198,16 @@ class ConnectionLost(StreamError):
     """The peer is gone without saying goodbye (reset, broken pipe, truncated TLS)."""
 
 
+class StreamMalformed(ConnectionLost):
+    """What came on it breaks the rules of its protocol: it was given up here, while others of its connection go on."""
+
+
 class ClientGone(LbproxyError):
     """The client closed or reset its connection while its request was on its way; the backend's work is cancelled."""
+
+
+class ClientMalformed(ClientGone):
+    """What it sends breaks the rules of its protocol, and its stream was given up here: see StreamMalformed."""
 
 
 class ClientStalled(ClientGone):

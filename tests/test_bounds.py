@@ -160,6 +160,7 @@ BOUNDS = {
     "proxy.h2.next_turn._lost": STREAMS,
     "proxy.h2.next_turn._waiting": STREAMS,
     "proxy.h2.next_turn._wakes": "by what came in one read",
+    "proxy.h2.unbegun._found": "one a reason, until the loop's next turn",
     "proxy.h2.stream._inbox": "by a stream's window",
     "proxy.h2.unwanted._due": STREAMS,
     "proxy.h2.unwanted._late": STREAMS,

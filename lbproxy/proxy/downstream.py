@@ -5,7 +5,7 @@ What protocol is spoken there is nobody's business but its own (h1_downstream.py
 
 from __future__ import annotations
 
-from lbproxy.errors import RequestError
+from lbproxy.errors import ClientMalformed, ClientStalled, RequestError, StreamMalformed, TimedOut
 from lbproxy.http.forwarding import Forwarder
 from lbproxy.http.message import RequestHead, ResponseHead
 from lbproxy.http.trailers import Trailers
@@ -26,6 +26,15 @@ CHALLENGES = -2
 """Of a listener that does not redirect, and may be asked by authorities."""
 _AFTER, _ROW, _IMPOSSIBLE, _AWAITED = answer_state.AFTER, ROW, IMPOSSIBLE, int(AnswerState.AWAITED)
 _END, _BREAK = int(AnswerEvent.END), int(AnswerEvent.BREAK)
+
+
+def outcome_of(error: BaseException | None) -> tuple[int, str]:
+    """Status and reason, for the access log, of a request that nobody waits for any more; None: its connection has ended."""
+    if isinstance(error, RequestError):
+        return error.status, error.reason
+    if isinstance(error, (StreamMalformed, ClientMalformed)):
+        return 400, "h2_malformed"
+    return 499, "client_timeout" if isinstance(error, (TimedOut, ClientStalled)) else "client_closed"
 
 
 class Downstream(Sink):

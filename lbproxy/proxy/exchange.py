@@ -7,10 +7,10 @@ it) and in tries.py, the backends' half of it.
 
 from __future__ import annotations
 
-from lbproxy.errors import ClientGone, ClientStalled, RequestError, StreamError, TimedOut
+from lbproxy.errors import ClientGone, RequestError, StreamError
 from lbproxy.http.message import NO_BODY, RequestHead
 from lbproxy.http.trailers import NONE
-from lbproxy.proxy.downstream import Downstream
+from lbproxy.proxy.downstream import Downstream, outcome_of
 from lbproxy.proxy.grpc_call import call_of
 from lbproxy.proxy.replies import (
     CHALLENGE_PATH,
@@ -82,8 +82,7 @@ class Exchange(Stepwise):
             else:
                 self._break_off(502, failed.reason)
         except (ClientGone, StreamError) as gone:
-            self._reason = "client_timeout" if isinstance(gone, (TimedOut, ClientStalled)) else "client_closed"
-            self._status = 499
+            self._status, self._reason = outcome_of(gone)
             self._service.counters.aborts += 1
             raise
         except Exception:

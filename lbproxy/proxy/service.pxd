@@ -32,6 +32,7 @@ cdef class Counters:
     cdef public long long h2_requests
 
     cpdef count(self, long status, long long bytes_in, long long bytes_out, double seconds)
+    cpdef count_alike(self, long status, long number, double seconds)
 
 
 cdef class Service:

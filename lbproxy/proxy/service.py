@@ -70,6 +70,11 @@ class Counters:
         self.bytes_out += bytes_out
         self.latency[latency_bucket(seconds)] += 1
 
+    def count_alike(self, status: int, number: int, seconds: float) -> None:
+        """So many that ended alike, and had no bytes."""
+        self.statuses[status // 100] += number
+        self.latency[latency_bucket(seconds)] += number
+
     def note(self, what: PerSlot, slot: int) -> None:
         """Something that seldom happens happened at a backend: at once to the ledger, where `control` judges by it."""
         self.cells[cell_at(self.child, what, slot)] += 1

@@ -477,7 +477,7 @@ cdef class _Native(Session):
         elif kind == GIVEN_UP:
             if event.stream > self.last:
                 self.last = event.stream
-            receiver.on_given_up(event.stream)
+            receiver.on_given_up(event.stream, () if what is None else what)
         else:
             receiver.on_goaway(event.stream, event.number)
 
@@ -512,8 +512,10 @@ cdef class _Native(Session):
         last = &self._events[self._event_count - 1]
         if last.kind != REQUEST or last.stream != stream:
             return False
-        Py_XDECREF(last.what)
-        last.kind, last.what = GIVEN_UP, NULL
+        last.kind = GIVEN_UP
+        if self._given_up:  # of the first of a read it is told what it was
+            Py_XDECREF(last.what)
+            last.what = NULL
         return True
 
     cdef void _forget_events(self) noexcept:

@@ -2,7 +2,7 @@
 
 cdef class Receiver:
     cpdef on_request(self, long stream, tuple fields, bint ended)
-    cpdef on_given_up(self, long stream)
+    cpdef on_given_up(self, long stream, tuple fields)
     cpdef on_interim(self, long stream, tuple fields)
     cpdef on_response(self, long stream, tuple fields, bint ended)
     cpdef on_data(self, long stream, bytes data, bint ended)

@@ -27,9 +27,9 @@ class Receiver:
     def on_request(self, stream: int, fields: Fields, ended: bool) -> None:
         """A request began (to a server)."""
 
-    def on_given_up(self, stream: int) -> None:
-        """A request, and that its client has given it up, in one piece (to a server): nothing else is told of it. Of nghttp2.pyx;
-        from ngh2's objects it is `on_request`, `on_reset` and `on_closed`."""
+    def on_given_up(self, stream: int, fields: Fields) -> None:
+        """A request, and that its client has given it up, in one piece (to a server): nothing else is told of it. `fields`: of the
+        first of a read; of others none. Of nghttp2.pyx; from ngh2's objects it is `on_request`, `on_reset` and `on_closed`."""
 
     def on_interim(self, stream: int, fields: Fields) -> None:
         """A response came that is not the last (to a client)."""

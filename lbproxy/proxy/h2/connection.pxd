@@ -45,7 +45,7 @@ cdef class H2Connection(Bearer):
     cdef _judge(self)
     @cython.locals(request=H2Downstream, counters=Counters)
     cpdef on_request(self, long stream, tuple fields, bint ended)
-    cpdef on_given_up(self, long stream)
+    cpdef on_given_up(self, long stream, tuple fields)
     @cython.locals(request=H2Downstream)
     cpdef on_data(self, long stream, bytes data, bint ended)
     @cython.locals(request=H2Downstream)
@@ -56,6 +56,7 @@ cdef class H2Connection(Bearer):
     @cython.locals(request=H2Downstream)
     cpdef on_closed(self, long stream, long code)
     cpdef refused(self, error)
+    cpdef never_began(self, error, tuple fields, double came)
     @cython.locals(number=long, stream=H2Stream, narrower=long, now=double)
     cpdef served(self, H2Downstream request)
     cpdef bint may_write(self, long stream) except -1

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from lbproxy.errors import ClientGone, ConnectionLost, RequestError, StreamError, TimedOut
+from lbproxy.errors import ClientGone, ConnectionLost, RequestError, StreamError, StreamMalformed, TimedOut
 from lbproxy.http.forwarding import Forwarder
 from lbproxy.http.h2.bounds import Bounds
 from lbproxy.http.h2.engine import H2Engine, ended_engine
@@ -46,6 +46,7 @@ OUTPUT = 64 * 1024
 """Bytes that are taken out of the engine at once: what an urgent stream has to wait for."""
 
 
+_RESET, _MALFORMED = ConnectionLost("the client has reset the stream"), StreamMalformed("the request breaks the rules of HTTP/2")
 _NONE: dict[int, H2Stream] = {}
 """Of all connections on which nobody waits."""
 
@@ -91,7 +92,7 @@ class H2Connection(Bearer):
         self.floods = Floods()
         self._windows = Windows(bounds.window)
         self._requests: dict[int, H2Downstream] = {}
-        self._turn = NextTurn(stream, service.strands)
+        self._turn = NextTurn(self)
         self._unwanted: Unwanted | None = None
         """As long as there was none."""
         self._waiting_for_room = _NONE
@@ -283,12 +284,13 @@ class H2Connection(Bearer):
         self._requests[stream] = request
         self._turn.add(request)
 
-    def on_given_up(self, stream: int) -> None:
+    def on_given_up(self, stream: int, fields: Fields) -> None:
         """See Receiver."""
         self._last = self._reset = self._given_up = stream
         self.service.counters.h2_requests += 1
         self.floods.see("requests")
         self.floods.see("h2_resets")
+        self._turn.never_began(_RESET, fields, self._now)
 
     def on_data(self, stream: int, data: bytes, ended: bool) -> None:
         """See Receiver."""
@@ -322,14 +324,18 @@ class H2Connection(Bearer):
             self._unwanted.closed(stream)
         request = self._requests.get(stream)
         if request is not None:
+            error: ConnectionLost = _RESET
             # It was the client who made us reset it (CVE-2025-8671).
             if code and stream != self._reset and request.h2.loss is None:
                 self.floods.see("h2_resets")
+                error = _MALFORMED
             if code or not request.h2.complete:
-                self._turn.lose(request, ConnectionLost("the client has reset the stream"))
+                self._turn.lose(request, type(error)(*error.args))
         elif stream > self._last:
             self._last = stream
             self.floods.see("h2_malformed")
+            self.service.counters.h2_requests += 1
+            self._turn.never_began(_MALFORMED, (), self._now)
 
     def on_pong(self) -> None:
         """See Receiver. Who says so without being asked might as well ask."""
@@ -343,6 +349,10 @@ class H2Connection(Bearer):
     def refused(self, error: RequestError) -> None:
         """See Bearer."""
         self.floods.see("h2_large_heads" if error.status == 431 else "h2_malformed")
+
+    def never_began(self, error: Exception | None, fields: Fields, came: float) -> None:
+        """See Bearer."""
+        self._turn.never_began(error, fields, came)
 
     def served(self, request: H2Downstream) -> None:
         """See Bearer."""

@@ -33,6 +33,7 @@ cdef class Bearer(Carrier):
     cdef public ResponseFields response_fields
 
     cpdef refused(self, error)
+    cpdef never_began(self, error, tuple fields, double came)
     cpdef served(self, H2Downstream request)
 
 
@@ -59,6 +60,7 @@ cdef class H2Downstream(Downstream):
     cpdef receive(self, Bearer bearer, long number, tuple fields, bint ended, double came)
     cpdef lose(self, error)
     cpdef pass_over(self)
+    cdef _never_begins(self, error)
     cpdef cut(self)
     @cython.locals(h2=H2Stream, fields=tuple, head=RequestHead, size=Py_ssize_t, exchange=Exchange, bearer=Bearer, client=H2Peer)
     cdef _serve(self)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from lbproxy.errors import ClientGone, ConnectionLost, RequestError, StreamError
+from lbproxy.errors import ClientGone, ClientMalformed, ConnectionLost, RequestError, StreamError, StreamMalformed
 from lbproxy.http.forwarding import response
 from lbproxy.http.grpc import kind_among
 from lbproxy.http.h2.request_fields import RequestFields
@@ -31,6 +31,8 @@ from lbproxy.proxy.rewriter import own_lines
 from lbproxy.proxy.tunnel import Tunnel
 from lbproxy.streams import BODY_READ, SWIFT_READ
 
+DRAINED = RequestError(503, "drain_timeout")
+"""What a drain did not wait for."""
 _BEGUN = int(AnswerState.BEGUN)
 _INTERIM, _WHOLE, _BEGIN, _PIECE, _END, _BREAK = map(int, AnswerEvent)  # Python 3.11 looks an Enum's members up through a hook
 
@@ -60,6 +62,10 @@ class Bearer(Carrier):
 
     def refused(self, error: RequestError) -> None:
         """A request was not even a request."""
+        raise NotImplementedError
+
+    def never_began(self, error: Exception | None, fields: Fields, came: float) -> None:
+        """One was over before it began; why (None: the connection has ended), what it was and when it came."""
         raise NotImplementedError
 
     def served(self, request: H2Downstream) -> None:
@@ -131,11 +137,17 @@ class H2Downstream(Downstream):
             return
         self.h2.lose(error)
         if self.strand is not None and not self._over and self.open_tunnel is None:
-            self.strand.throw(ClientGone(str(error)))
+            self.strand.throw((ClientMalformed if isinstance(error, StreamMalformed) else ClientGone)(str(error)))
 
     def pass_over(self) -> None:
         """It never begins."""
+        self._never_begins(self.h2.loss)
         self._bearer.served(self)
+
+    def _never_begins(self, error: Exception | None) -> None:
+        fields, self._fields = self._fields, ()
+        if fields:
+            self._bearer.never_began(error, fields, self._came)
 
     def cut(self) -> None:
         """The drain took too long."""
@@ -143,8 +155,9 @@ class H2Downstream(Downstream):
             self.open_tunnel.cut("tunnel_drained")
         elif self.strand is None:
             self.h2.give_up(H2Code.REFUSED_STREAM)  # it waits to begin: its client may ask anybody else (RFC 9113 8.7)
+            self._never_begins(DRAINED)
         elif not self._over:
-            self.strand.throw(RequestError(503, "drain_timeout", "the worker had to end"))
+            self.strand.throw(RequestError(DRAINED.status, DRAINED.reason, "the worker had to end"))
 
     # ---------------------------------------------------------------- in the greenlet
 

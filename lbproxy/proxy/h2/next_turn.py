@@ -13,9 +13,10 @@ from __future__ import annotations
 
 from lbproxy.errors import StreamError
 from lbproxy.http.h2.engine import H2Engine
-from lbproxy.proxy.h2.h2_downstream import H2Downstream
+from lbproxy.http.h2.vocabulary import Fields
+from lbproxy.proxy.h2.h2_downstream import Bearer, H2Downstream
 from lbproxy.proxy.h2.stream import H2Stream
-from lbproxy.streams import Strands, Stream
+from lbproxy.proxy.h2.unbegun import Unbegun
 
 _NONE: list[H2Downstream] = []
 """Of all connections on which nobody waits to begin."""
@@ -24,14 +25,17 @@ _NONE: list[H2Downstream] = []
 class NextTurn:
     """That of one connection: requests in the order of coming."""
 
-    __slots__ = ("_lost", "_next", "_planned", "_put_off", "_strands", "_stream", "_waiting", "_wakes", "held", "over")
+    __slots__ = ("_bearer", "_lost", "_next", "_planned", "_put_off", "_strands", "_stream", "_unbegun", "_waiting", "_wakes", "held", "over")
 
-    def __init__(self, stream: Stream, strands: Strands) -> None:
-        """`stream`: the connection's, which knows whose turn it is."""
-        self._stream = stream
-        self._strands = strands
+    def __init__(self, bearer: Bearer) -> None:
+        """`bearer`: the connection, whose stream knows whose turn it is."""
+        self._bearer = bearer
+        self._stream = bearer.stream
+        self._strands = bearer.service.strands
         self._lost: list[tuple[H2Downstream, StreamError]] = []
         self._wakes: list[H2Stream] = []
+        self._unbegun: Unbegun | None = None
+        """As long as there were none."""
         self._waiting = _NONE
         self._next = 0
         """Of those, who begins next; all before have."""
@@ -58,6 +62,13 @@ class NextTurn:
     def lose(self, request: H2Downstream, error: StreamError) -> None:
         """It was given up."""
         self._lost.append((request, error))
+        self.plan()
+
+    def never_began(self, error: Exception | None, fields: Fields, came: float) -> None:
+        """See Bearer."""
+        if self._unbegun is None:
+            self._unbegun = Unbegun(self._bearer)
+        self._unbegun.note(error, fields, came)
         self.plan()
 
     def came(self, engine: H2Engine) -> None:
@@ -90,6 +101,8 @@ class NextTurn:
             stream.wake_reader()
         if not self._put_off:  # who was waits for `go_on` already
             self.go_on()
+        if self._unbegun is not None:
+            self._unbegun.tell()
 
     def go_on(self) -> None:
         """See PutOff."""

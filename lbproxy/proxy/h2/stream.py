@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from lbproxy.errors import ConnectionLost, StreamError, TimedOut
+from lbproxy.errors import ConnectionLost, StreamError, StreamMalformed, TimedOut
 from lbproxy.http.h2.engine import H2Engine
 from lbproxy.http.h2.floods import SMALL_WINDOW, Floods
 from lbproxy.http.h2.session import Receiver
@@ -219,7 +219,7 @@ class H2Stream(Stream):
                 return self._take(limit)
             self.unread = False
             if self.loss is not None and (self._dropped or not self.ended):
-                raise ConnectionLost(str(self.loss))
+                raise (StreamMalformed if isinstance(self.loss, StreamMalformed) else ConnectionLost)(str(self.loss))
             if self.ended:
                 return b""
             self._carrier.waits_for_input(self.number, self.left, self._came)

@@ -20,8 +20,8 @@ class Heard(Receiver):
     def on_request(self, stream: int, fields: Fields, ended: bool) -> None:
         self.told.append(("request", stream, tuple(map(tuple, fields)), ended))
 
-    def on_given_up(self, stream: int) -> None:
-        self.told.append(("given up", stream))
+    def on_given_up(self, stream: int, fields: Fields) -> None:
+        self.told.append(("given up", stream, tuple(map(tuple, fields))))
 
     def on_interim(self, stream: int, fields: Fields) -> None:
         self.told.append(("interim", stream, tuple(map(tuple, fields))))

@@ -22,7 +22,7 @@ def test_a_request_that_comes_with_its_own_reset_begins_nothing() -> None:
     client.say((headers(1) + reset(1)) + headers(3))
     assert len(world.upstreams) == 1
     world.upstream.feed(ok())
-    assert world.outcomes() == [(200, "")]
+    assert world.outcomes() == [(499, "client_closed"), (200, "")]
     world.at_rest()
 
 

@@ -42,7 +42,7 @@ def test_nothing_of_what_is_here_as_a_whole_arrives(sent: bytes) -> None:
     client.say(headers(3))
     assert world.upstream.take().startswith(b"GET / ")
     world.upstream.feed(ok())
-    assert world.outcomes() == [(200, "")]
+    assert world.outcomes() == [(400, "h2_malformed"), (200, "")]
     world.at_rest()
 
 
@@ -59,7 +59,7 @@ def test_a_backend_sees_no_end_of_what_turns_out_so(length: int, more: bytes) ->
     assert resets(client.say(more)) == [(1, H2Code.PROTOCOL_ERROR)]
     assert world.upstream.take() == b""
     assert world.upstream.end == "abort"
-    assert world.outcomes() == [(499, "client_closed")]
+    assert world.outcomes() == [(400, "h2_malformed")]
     world.at_rest()
 
 

@@ -49,7 +49,7 @@ def test_a_drain_that_takes_too_long_refuses_what_has_not_begun() -> None:
         waiting.go_on()
     world.settle()
     assert len(world.upstreams) == 1
-    assert world.outcomes() == [(503, "drain_timeout")]
+    assert world.outcomes() == [(503, "drain_timeout"), (503, "drain_timeout")]
     world.at_rest()
 
 
