@@ -68,15 +68,16 @@ def _remark(complaint: Complaint) -> Evidence:
     return Evidence((complaint.key,) if complaint.key else (), complaint.message, complaint.line)
 
 
-WARNED_OF = frozenset({"compressed-secrets", "cache-default-cookies"})
+WARNED_OF = frozenset({"compressed-secrets", "cache-default-cookies", "long-fields"})
 """What `lbproxy check` warns of, too: what somebody writes who did not know."""
 
 
-def warnings(config: Config, today: date) -> list[Complaint]:
-    """What is as dangerous as it is easily overlooked, but for what the configuration says that somebody lives with."""
+def warnings(config: Config, today: date, line_of: Callable[[Path], int]) -> list[Complaint]:
+    """What is as dangerous as it is easily overlooked, but for what the configuration says that somebody lives with; `line_of`: a
+    key's, or that of the nearest thing around it."""
     found = [(check, evidence) for check in CHECKS if check.id in WARNED_OF for evidence in check.find(config)]
     told = []
-    for check, evidence, why in judged(found, config.audit.accept, today):
+    for check, evidence, why in judged(found, config.audit.accept, today, line_of):
         if not why:
             message = f"{check.danger} Here: {evidence.value}"
             told.append(Complaint(config.source, evidence.line, key_of(evidence), message, check.mend))

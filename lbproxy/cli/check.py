@@ -107,9 +107,9 @@ def _warned_of(found: FileReport) -> FileReport:
     """With what is accepted, and dangerous."""
     from lbproxy.audit.audit import warnings
 
-    if found.config is None:
+    if found.config is None or found.read is None:
         return found
-    odd = warnings(found.config, datetime.now(UTC).date())
+    odd = warnings(found.config, datetime.now(UTC).date(), found.read.line_of)
     return found._replace(warnings=by_place([*found.warnings, *odd]))
 
 

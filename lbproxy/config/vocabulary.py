@@ -85,7 +85,7 @@ AUDIT_CHECKS = (
     "websocket-origins", "waf-unseen", "verdicts-shared", "cache-default-cookies", "cache-behind-login", "cache-respects-strangers",
     "cache-default-long", "backend-unverified", "backend-one-pin", "backend-plain-text", "backend-old-tls", "backend-tolerated",
     "backend-unchecked", "retry-unsafe", "retry-storm", "walls-off", "user-root", "metrics-public", "limits-lifted",
-    "timeouts-long", "buffers-large", "body-unlimited", "tap-public", "tap-secrets", "tap-readable", "tap-bodies",
+    "long-fields", "timeouts-long", "buffers-large", "body-unlimited", "tap-public", "tap-secrets", "tap-readable", "tap-bodies",
     "key-readable", "certificate", "live-root", "live-privileges", "live-memory", "live-walls", "live-tls-old", "live-certificate",
     "live-plain-content", "live-hsts-missing", "live-metrics-public", "live-differs", "live-tls-failures", "live-unseen",
 )  # fmt: skip

@@ -11,6 +11,9 @@ from lbproxy.config.model import Config
 
 _LONG = {"handshake": 60.0, "request_head": 60.0, "body_idle": 600.0, "keepalive": 600.0, "write_stall": 600.0}
 
+_LONGEST_FIELD = 64 * KIB
+"""Bytes as they are sent: libnghttp2 takes a longer one for broken compression."""
+
 
 def _no_walls(config: Config) -> Iterable[Evidence]:
     if not config.proxy.walls:
@@ -37,6 +40,11 @@ def _large_heads(config: Config) -> Iterable[Evidence]:
         yield Evidence(("limits", "fields"), str(limits.fields))
     if limits.streams > 1000:
         yield Evidence(("limits", "streams"), str(limits.streams))
+
+
+def _long_fields(config: Config) -> Iterable[Evidence]:
+    if config.limits.head > _LONGEST_FIELD and any("h2" in listen.speaks for listen in config.listen):
+        yield Evidence(("limits", "head"), f"{config.limits.head} bytes")
 
 
 def _patient(config: Config) -> Iterable[Evidence]:
@@ -87,6 +95,13 @@ CHECKS = (
         "A client that sends little makes workers hold much, thousands of times.",
         "Leave the key out: the default is enough for browsers and applications.",
         _large_heads,
+    ),
+    Check(
+        "long-fields",
+        Severity.INFO,
+        "Over HTTP/2 no field may be longer than 64 KiB, whatever limits.head says: one that is ends its client's connection.",
+        'Say head = "64KiB", or protocols = ["http/1.1"] on a listener for those that need more.',
+        _long_fields,
     ),
     Check(
         "timeouts-long",

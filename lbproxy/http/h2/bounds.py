@@ -8,6 +8,8 @@ ANSWERS = 256
 """Acknowledgements of SETTINGS and PING that may wait to be fetched by a peer that reads nothing."""
 LONGEST_SENT = 1024 * 1024
 """Bytes of a list of fields that leaves, beyond what any limit of ours lets through."""
+LARGEST_FRAME = 16 * 1024
+"""Bytes that a peer may put into one (SETTINGS_MAX_FRAME_SIZE): what RFC 9113 begins with."""
 RESETS = 300
 """Requests that a client may give up at once: a browser whose page is closed gives up some hundred. Of a read that has more of them
 the rest is not looked at."""

@@ -14,7 +14,7 @@ cdef class H2Engine:
     cdef readonly bint over
 
     cpdef receive(self, bytes data)
-    @cython.locals(session=Session)
+    @cython.locals(session=Session, stream=long)
     cdef _tell(self)
     cpdef bint unsure(self) except -1
     cpdef forget(self)
@@ -28,6 +28,7 @@ cdef class H2Engine:
     cpdef bint reset(self, long stream, long code) except -1
     cpdef bint taken(self, long stream, long size, long long rest=*) except -1
     cpdef bint widen(self, long stream, long window) except -1
+    @cython.locals(session=Session)
     cpdef end(self, failure)
     cpdef long held(self, long stream) except -1
     cpdef long held_by_all(self) except -1

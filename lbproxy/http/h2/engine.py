@@ -12,7 +12,8 @@ and nobody hears of the request). It also sends by urgency (RFC 9218) since our 
 it leaves is for request_fields.py to judge.
 
 Where it gives a connection up without a word (too many CONTINUATION frames, acknowledgements that nobody fetches, a list of
-fields beyond bounds, something else than HTTP/2), the GOAWAY that tells the peer why is written here.
+fields beyond bounds, something else than HTTP/2), the GOAWAY that tells the peer why is written here. In front of it, if it was in
+the middle of a request's fields, stands that one's answer: whoever has too many cookies sees 431, and no broken connection.
 
 Windows open as what came is `taken`, never by themselves: that is what makes a client wait for a slow backend. Of a stream
 that is gone what came has to be taken, too: it fills the connection's window.
@@ -65,14 +66,17 @@ class H2Engine:
         session.tell(self._receiver)
         if session.broken is not None:
             self.end(session.broken)
+        if session.overlong:
+            stream, session.overlong = session.overlong, 0
+            self._receiver.on_overlong(stream)
         if session.closed:
             if self.failure is None and session.code:
                 self.failure = Failure(session.code, _REASONS.get(session.code, "h2_protocol"))
             self.over = True
 
     def unsure(self) -> bool:
-        """Whether requests that came may have been refused since, which is told when `output` was asked for what there is to say; or
-        the connection has ended."""
+        """Whether requests that came may have been refused since, which is told when `output` was asked for what there is to say;
+        or the connection has ended."""
         return self._session.unsaid or self.failure is not None
 
     def forget(self) -> None:
@@ -144,8 +148,11 @@ class H2Engine:
         if self.failure is not None or self.over:
             return
         self.failure = failure
-        if self._session.whole:  # else it would be taken for a part of a frame
-            self._farewell = goaway_frame(self._session.last, failure.code)
+        session = self._session
+        if session.whole:  # else it would be taken for a part of a frame
+            self._farewell = goaway_frame(max(session.last, session.overlong), failure.code)
+            if session.overlong:
+                self._farewell = too_large_frame(session.overlong) + self._farewell
 
     # ---------------------------------------------------------------- state
 
@@ -211,6 +218,12 @@ def never_indexed(name: bytes, value: bytes) -> Field:
 def goaway_frame(last: int, code: int) -> bytes:
     """RFC 9113 6.8."""
     return b"\0\0\x08\x07\0" + bytes(4) + last.to_bytes(4, "big") + code.to_bytes(4, "big")
+
+
+def too_large_frame(stream: int) -> bytes:
+    """The answer 431, whose fields need no table of compression (RFC 7541 6.2.2)."""
+    fields = b"\x08\x03431\x0f\x0d\x010"  # :status, content-length
+    return bytes((0, 0, len(fields), 1, 5)) + stream.to_bytes(4, "big") + fields
 
 
 _REASONS: dict[int, str] = {

@@ -70,6 +70,7 @@ cdef enum:
     TEMPORAL = -521  # this field, and with it the stream
 
     INTERNAL_ERROR = 2
+    COMPRESSION_ERROR = 9
     FRAME_DATA = 0
     FRAME_HEADERS = 1
     FRAME_RST_STREAM = 3
@@ -341,6 +342,7 @@ cdef class _Native(Session):
     cdef Py_ssize_t _count
     cdef bint _same
     cdef int32_t _brought
+    cdef int32_t _request  # whose fields are coming
     cdef bytes _rest
     cdef char *_into
     cdef Py_ssize_t _used
@@ -530,6 +532,7 @@ cdef class _Native(Session):
         self._before = self._trailers_before if frame.headers.category == BEHIND else self._head_before
         self._size = self._count = 0
         self._same = True
+        self._request = frame.hd.stream if frame.headers.category == OF_REQUEST else 0
         return 0
 
     cdef int _add_field(self, const uint8_t *name, size_t name_size, const uint8_t *value, size_t value_size, uint8_t flags) except? FAILED:
@@ -565,6 +568,7 @@ cdef class _Native(Session):
         """The list is whole."""
         cdef tuple fields
         cdef int kind = REQUEST
+        self._request = 0
         if self._same and self._count == PyTuple_GET_SIZE(self._before):
             fields = self._before
         else:
@@ -722,9 +726,17 @@ cdef class _Native(Session):
                 return size
             if size > FRAME:
                 return NO_MEMORY  # nothing of ours is so large
+            if self._request and size >= 17 and data[3] == FRAME_GOAWAY and data[16] == COMPRESSION_ERROR and self._unanswered():
+                self.overlong = self._request
+                self._used += _put_too_large(self._into + self._used, self._request)
+                self._request = 0
             memcpy(self._into + self._used, data, size)
             self._used += size
         return 0
+
+    cdef bint _unanswered(self) noexcept:
+        """Whether the request whose fields are coming is still to be answered, and can be."""
+        return self._find(self._request) == NULL and session_get_stream_local_close(self._session, self._request) == 0
 
     cdef int _put_frame(self, Frame *frame, size_t size) except? FAILED:
         """A DATA frame: its head, which nobody pads, and behind it what is queued."""
@@ -1022,6 +1034,8 @@ cdef class _Native(Session):
     cdef int _break(self, Py_ssize_t result) except -1:
         """The library has given up, or a callback has: nothing more can be done with the session. Raises what that one raised."""
         cdef object refused = self._refused
+        if self._request and (refused is CALM_SIZE or refused is CALM_COUNT or result == CONTINUATIONS) and self._unanswered():
+            self.overlong = self._request
         try:
             raise_pending()
         finally:
@@ -1084,6 +1098,15 @@ cdef int _lay(tuple fields, Nv *nv) except -1:
     return 0
 
 
+cdef Py_ssize_t _put_too_large(char *into, int32_t stream) noexcept:
+    """See engine.too_large_frame."""
+    cdef const char *fields = b"\x08\x03431\x0f\x0d\x010"
+    into[0], into[1], into[2], into[3], into[4] = 0, 0, 9, FRAME_HEADERS, 5
+    into[5], into[6], into[7], into[8] = <char>(stream >> 24), <char>(stream >> 16), <char>(stream >> 8), <char>stream
+    memcpy(into + 9, fields, 9)
+    return 18
+
+
 cdef int _queue(Body *body, PyObject *data) except -1:
     """Behind what waits already."""
     cdef PyObject **larger
@@ -1141,6 +1164,7 @@ cdef int _on_invalid_header(
     void *user,
 ) noexcept:
     """A field that the library would leave out: the message is malformed."""
+    (<_Native>user)._request = 0
     return TEMPORAL
 
 

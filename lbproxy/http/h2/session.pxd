@@ -8,6 +8,7 @@ cdef class Receiver:
     cpdef on_data(self, long stream, bytes data, bint ended)
     cpdef on_trailers(self, long stream, tuple fields)
     cpdef on_reset(self, long stream, long code)
+    cpdef on_overlong(self, long stream)
     cpdef on_closed(self, long stream, long code)
     cpdef on_settings(self)
     cpdef on_ping(self)
@@ -24,6 +25,7 @@ cdef class Session:
     cdef public bint closed
     cdef public long code
     cdef public long last
+    cdef public long overlong
     cdef readonly bint unsaid
     cdef readonly bint whole
 

@@ -46,6 +46,9 @@ class Receiver:
     def on_reset(self, stream: int, code: int) -> None:
         """The peer has given the stream up; `on_closed` follows."""
 
+    def on_overlong(self, stream: int) -> None:
+        """A request was answered with 431, and the connection ends in the middle of its fields (to a server)."""
+
     def on_closed(self, stream: int, code: int) -> None:
         """The stream is no more: both sides have ended, or one has given it up (`code`). Of one that was never told of, the peer's
         request was malformed, and is answered."""
@@ -84,7 +87,7 @@ def first_settings(bounds: Bounds, server: bool, tunnels: bool) -> dict[int, int
 class Session:
     """Bytes in, events; commands, bytes out. Commands answer False where the stream, or the session, is gone."""
 
-    __slots__ = ("_conn", "broken", "closed", "code", "last", "unsaid", "whole")
+    __slots__ = ("_conn", "broken", "closed", "code", "last", "overlong", "unsaid", "whole")
 
     def __init__(self, server: bool, bounds: Bounds, tunnels: bool) -> None:
         """See Engine. Our SETTINGS are the first that `output` has."""
@@ -98,6 +101,9 @@ class Session:
         """Of the last GOAWAY, whoever sent it, once it is closed."""
         self.whole = True
         """The last output ended with a frame."""
+        self.overlong = 0
+        """The stream of the request in the middle of whose fields the library has given the connection up, for their size or number
+        (of nghttp2.pyx); it is answered before the end."""
         self.unsaid = False
         """The library has something to say of what came, perhaps that it has refused a stream: it is told (`on_closed`) when that
         leaves. Until then a request may be one that was refused."""

@@ -52,6 +52,7 @@ cdef class H2Connection(Bearer):
     cpdef on_trailers(self, long stream, tuple fields)
     @cython.locals(known=bint)
     cpdef on_reset(self, long stream, long code)
+    cpdef on_overlong(self, long stream)
     cpdef on_pong(self)
     @cython.locals(request=H2Downstream)
     cpdef on_closed(self, long stream, long code)

@@ -337,6 +337,13 @@ class H2Connection(Bearer):
             self.service.counters.h2_requests += 1
             self._turn.never_began(_MALFORMED, (), self._now)
 
+    def on_overlong(self, stream: int) -> None:
+        """See Receiver."""
+        failure = self.engine.failure
+        self._last = stream
+        self.service.counters.h2_requests += 1
+        self._turn.never_began(RequestError(431, "h2_compression" if failure is None else failure.reason), (), self._now)
+
     def on_pong(self) -> None:
         """See Receiver. Who says so without being asked might as well ask."""
         self.floods.see("h2_pings")

@@ -1,9 +1,9 @@
-"""The loop's next turn for one HTTP/2 connection, which carries out what the last bytes asked for: readers of bodies are woken, who was
-given up is thrown out, and requests that have come begin, as many as the turn has time for.
+"""The loop's next turn for one HTTP/2 connection, which carries out what the last bytes asked for: readers of bodies are woken, who
+was given up is thrown out, and requests that have come begin, as many as the turn has time for.
 
-So a request that comes with its own reset in one piece costs no more than that, and those that the engine has refused are known. None
-with a body begins before: libnghttp2 tells that it has refused one, for what came behind its head, when it is asked for what there is to
-say (`held`). While the writer waits for the client nobody asks it.
+So a request that comes with its own reset in one piece costs no more than that, and those that the engine has refused are known.
+None with a body begins before: libnghttp2 tells that it has refused one, for what came behind its head, when it is asked for what
+there is to say (`held`). While the writer waits for the client nobody asks it.
 
 One begins at once, as that of a client with a connection for each request would. Those behind it are work that one client brings
 all together, and take their turns with whatever else is much (net/work_budget.py).
@@ -25,7 +25,10 @@ _NONE: list[H2Downstream] = []
 class NextTurn:
     """That of one connection: requests in the order of coming."""
 
-    __slots__ = ("_bearer", "_lost", "_next", "_planned", "_put_off", "_strands", "_stream", "_unbegun", "_waiting", "_wakes", "held", "over")
+    __slots__ = (
+        "_bearer", "_lost", "_next", "_planned", "_put_off", "_strands", "_stream", "_unbegun", "_waiting", "_wakes",
+        "held", "over",
+    )  # fmt: skip
 
     def __init__(self, bearer: Bearer) -> None:
         """`bearer`: the connection, whose stream knows whose turn it is."""

@@ -1,8 +1,8 @@
-"""Requests of an HTTP/2 connection that were over before they began: given up by their client, refused for what came behind their heads,
-or still waiting when the connection ended. They have their line in the access log as others do.
+"""Requests of an HTTP/2 connection that were over before they began: given up by their client, refused for what came behind their
+heads, or still waiting when the connection ended. They have their line in the access log as others do.
 
-But whoever gives up three hundred with one write pays 8 KB for it, and would have us write 100 KB: what is over by the same turn of the
-loop, for the same reason, is one line, which tells of the first and has the number of all.
+But whoever gives up three hundred with one write pays 8 KB for it, and would have us write 100 KB: what is over by the same turn of
+the loop, for the same reason, is one line, which tells of the first and has the number of all.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from lbproxy.balance.ledger import Scalar, scalar_at
 from lbproxy.config.model import LimitsConfig
 from lbproxy.errors import StreamError
 from lbproxy.http.forwarding import Forwarder
-from lbproxy.http.h2.bounds import Bounds
+from lbproxy.http.h2.bounds import LARGEST_FRAME, USUAL, Bounds
 from lbproxy.http.h2.response_fields import ResponseFields
 from lbproxy.http.h2.vocabulary import PREFACE, Failure
 from lbproxy.http.h2.windows import FIRST_OF_CLIENTS
@@ -30,9 +30,10 @@ def bounds(limits: LimitsConfig) -> Bounds:
     """What HTTP/1 would refuse with a status is refused so here as well: the engine's own limits, which end the connection, stand
     well above."""
     fields = 2 * limits.fields + 56
+    size = max(64 * 1024, 2 * limits.head + 32 * fields)
     return Bounds(
-        streams=limits.streams, list_size=max(64 * 1024, 2 * limits.head + 32 * fields), list_count=max(256, fields),
-        window=FIRST_OF_CLIENTS,
+        streams=limits.streams, list_size=size, list_count=max(256, fields), window=FIRST_OF_CLIENTS,
+        continuations=max(USUAL.continuations, size // LARGEST_FRAME),
     )  # fmt: skip
 
 

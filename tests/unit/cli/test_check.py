@@ -133,3 +133,13 @@ def test_check_warns_of_what_is_easily_overlooked(file: Path, capsys: Capture) -
     capsys.readouterr()
     assert cli.main(["check", "-c", str(file), "--strict"]) == 0
     assert not capsys.readouterr().err
+
+
+def test_check_warns_of_heads_that_http_2_cannot_have(file: Path, capsys: Capture) -> None:
+    """Where it stands, and what to do: a field beyond 64 KiB is nothing that libnghttp2 would read."""
+    text = 'limits.head = "1MiB"\n' + file.read_text()
+    file.write_text(text.replace("[[listen]]\n", '[[listen]]\nprotocols = ["h2", "http/1.1"]\n', 1))
+    assert cli.main(["check", "-c", str(file)]) == 0
+    warning = capsys.readouterr().err
+    assert f"{file}:1: limits.head: Over HTTP/2 no field may be longer than 64 KiB" in warning
+    assert '(Say head = "64KiB", or protocols' in warning

@@ -18,6 +18,7 @@ from tests.unit.audit.site import found, site
     ("metrics-public", {"more": '[metrics]\naddress = "10.0.0.9:9180"\n'}, [("address", "10.0.0.9:9180")]),
     ("limits-lifted", {"instead": '[limits] -> [limits]\nhead = "1MiB"\nfields = 5000\nstreams = 5000'},
      [("head", "1048576 bytes"), ("fields", "5000"), ("streams", "5000")]),
+    ("long-fields", {"instead": '[limits] -> [limits]\nhead = "65KiB"'}, [("head", "66560 bytes")]),
     ("timeouts-long", {"more": '[timeouts]\nrequest_head = "5m"\n'}, [("request_head", "300 s")]),
     ("buffers-large", {"pool": 'buffer_requests = "64MiB"'}, [("buffer_requests", "67108864 bytes")]),
     ("body-unlimited", {"instead": 'body = "64MiB" -> '}, [("body", "no limit")]),
@@ -35,6 +36,12 @@ def test_who_can_read_the_status(address: str, severity: Severity | None) -> Non
     findings = audit(site(more=f'[metrics]\naddress = "{address}"\n'), today=date(2026, 12, 1))
     told = [finding.severity for finding in findings if finding.check.id == "metrics-public"]
     assert told == ([] if severity is None else [severity])
+
+
+def test_long_fields_where_nobody_speaks_http_2() -> None:
+    """They may be as long as limits.head allows."""
+    config = site(instead='[limits] -> [limits]\nhead = "1MiB"', listen='protocols = ["http/1.1"]')
+    assert found(CHECKS, "long-fields", config) == []
 
 
 def test_routes_with_limits_of_their_own() -> None:

@@ -38,6 +38,9 @@ class Heard(Receiver):
     def on_reset(self, stream: int, code: int) -> None:
         self.told.append(("reset", stream, code))
 
+    def on_overlong(self, stream: int) -> None:
+        self.told.append(("overlong", stream))
+
     def on_closed(self, stream: int, code: int) -> None:
         self.told.append(("closed", stream, code))
 

@@ -7,7 +7,25 @@ import pytest
 from lbproxy.http.h2 import nghttp2
 from lbproxy.http.h2.bounds import RESETS
 from lbproxy.http.h2.vocabulary import Failure, H2Code
-from tests.support.h2_frames import GOAWAY, POST, WINDOW_UPDATE, data, headers, ping, reset
+from tests.support.h2_frames import (
+    CONTINUATION,
+    END_HEADERS,
+    END_STREAM,
+    GET,
+    GOAWAY,
+    HEADERS,
+    POST,
+    RST_STREAM,
+    WINDOW_UPDATE,
+    Field,
+    block,
+    data,
+    frame,
+    headers,
+    ping,
+    reset,
+)
+from tests.support.h2_peer import Heads
 from tests.unit.http.h2.dialogue import Dialogue
 
 
@@ -81,3 +99,50 @@ def test_a_flood_of_resets_is_not_read_to_its_end() -> None:
         assert dialogue.engine.failure == Failure(H2Code.ENHANCE_YOUR_CALM, "h2_resets")
         assert [each.code for each in said if each.kind == GOAWAY] == [H2Code.ENHANCE_YOUR_CALM]
         assert dialogue.heard.told == []
+
+
+LONG = b"c" * 70_000
+
+
+def in_pieces(stream: int, fields: tuple[Field, ...]) -> bytes:
+    """HEADERS and CONTINUATION of at most 16 KiB."""
+    whole = block(fields)
+    pieces = [whole[at : at + 16_384] for at in range(0, len(whole), 16_384)]
+    ends = [0] * (len(pieces) - 1) + [END_HEADERS]
+    return frame(HEADERS, stream, pieces[0], END_STREAM | ends[0]) + b"".join(
+        frame(CONTINUATION, stream, piece, end) for piece, end in zip(pieces[1:], ends[1:], strict=True)
+    )
+
+
+@pytest.mark.skipif(not nghttp2.NATIVE, reason="of the native form: ngh2's objects do not tell where it happened")
+@pytest.mark.parametrize(("sent", "code"), [
+    (in_pieces(3, (*GET, (b"cookie", LONG))), H2Code.COMPRESSION_ERROR),
+    (in_pieces(3, (*GET, *((b"cookie", LONG[:1000]),) * 70)), H2Code.ENHANCE_YOUR_CALM),
+    (headers(3, (*GET, *((b"a", b"b"),) * 300)), H2Code.ENHANCE_YOUR_CALM),
+    (frame(HEADERS, 3, block(GET), END_STREAM) + frame(CONTINUATION, 3) * 20, H2Code.ENHANCE_YOUR_CALM),
+], ids=["a field above 64 KiB", "a list above its bounds", "too many fields", "too many frames"])  # fmt: skip
+def test_whose_fields_are_too_large_is_answered_before_the_connection_ends(sent: bytes, code: H2Code) -> None:
+    """RFC 9113 10.5.1: people see what is wrong instead of a broken connection. Nobody is told to come again."""
+    dialogue = Dialogue()
+    dialogue.say(headers(1))
+    said = [each for each in dialogue.say(sent) if each.kind in (HEADERS, RST_STREAM, GOAWAY)]
+    assert [(each.kind, each.stream, each.flags) for each in said] == [(HEADERS, 3, END_STREAM | END_HEADERS), (GOAWAY, 0, 0)]
+    assert (said[1].last, said[1].code) == (3, code)
+    assert Heads().statuses(said[:1]) == {3: 431}
+    assert [each for each in dialogue.heard.told if each[0] == "overlong"] == [("overlong", 3)]
+
+
+@pytest.mark.skipif(not nghttp2.NATIVE, reason="of the native form: ngh2's objects do not tell where it happened")
+@pytest.mark.parametrize("sent", [
+    [headers(1, POST, end=False), in_pieces(1, ((b"x", LONG),))],
+    [headers(1) + reset(1), in_pieces(1, ((b"x", LONG),))],
+    [headers(1, (*GET, (b"X", b"y"))), in_pieces(1, ((b"x", LONG),))],
+    [headers(1) + frame(0xA, 1, LONG[:20_000])],
+    [frame(HEADERS, 1, block(GET), END_STREAM) + ping()],
+], ids=["trailers", "of a stream that is over", "behind a malformed one", "a frame", "a head that does not go on"])  # fmt: skip
+def test_what_else_ends_a_connection_is_not_answered_so(sent: list[bytes]) -> None:
+    """There is no request that waits, or nothing that could be said of it."""
+    dialogue = Dialogue()
+    said = [each for piece in sent for each in dialogue.say(piece)]
+    assert [each.kind for each in said if each.kind in (HEADERS, GOAWAY)] == [GOAWAY]
+    assert not dialogue.told("overlong")

@@ -7,6 +7,7 @@ import base64
 import pytest
 
 from lbproxy.config.model import LimitsConfig
+from lbproxy.http.h2.bounds import LARGEST_FRAME
 from lbproxy.http.h2.vocabulary import PREFACE
 from lbproxy.worker.accept.h2_setup import PriorKnowledge, bounds, websocket_key
 from tests.unit.proxy.world import EOF, LOST, FakeStream, World
@@ -20,6 +21,7 @@ def test_the_engines_limits_stand_above_those_that_have_an_answer() -> None:
         assert found.streams == limits.streams
         assert found.list_count > limits.fields + 10
         assert found.list_size > limits.head + 32 * limits.fields
+        assert (found.continuations + 1) * LARGEST_FRAME > found.list_size
 
 
 def test_keys_are_sixteen_random_bytes() -> None:
