@@ -68,6 +68,13 @@ or a redirect where an answer to a call should be."""
 _OF_REASON = {
     "icap_blocked": GrpcCode.PERMISSION_DENIED,  # whatever status its server gives the page
     "connect_timeout": GrpcCode.UNAVAILABLE,  # a 504, but no backend has heard of the call
+    # How a backend has reset the call (doc/PROTOCOL-HTTP2.md, "Errors"), as its client would have understood it without us. It is
+    # not UNAVAILABLE, at which clients call again: the backend may have done something.
+    "h2_reset": GrpcCode.INTERNAL,
+    "h2_reset_cancel": GrpcCode.CANCELLED,
+    "h2_reset_calm": GrpcCode.RESOURCE_EXHAUSTED,
+    "h2_reset_security": GrpcCode.PERMISSION_DENIED,
+    "h2_http_1_required": GrpcCode.INTERNAL,
 }
 
 _KIND = re.compile(rb"\r\ncontent-type:[ \t]*+(application/grpc(?:-web(?:-text)?)?(?:\+[a-z0-9.!#$&^_-]++)?)[ \t]*+(?=[;\r]|\Z)")

@@ -5,6 +5,13 @@ from __future__ import annotations
 from lbproxy.errors import RefusedAnswer, Unprocessed, UpstreamError, WantsOtherProtocol
 from lbproxy.http.h2.vocabulary import Failure, H2Code
 
+_RESETS: dict[int, str] = {
+    H2Code.CANCEL: "h2_reset_cancel",
+    H2Code.ENHANCE_YOUR_CALM: "h2_reset_calm",
+    H2Code.INADEQUATE_SECURITY: "h2_reset_security",
+}
+"""Codes that mean something of their own to a client of gRPC (http/grpc.py)."""
+
 
 def of_stream(code: int, *, by_backend: bool, either: bool) -> UpstreamError:
     """A stream has ended that has not said so itself; `by_backend`: it was reset there, and not given up here; `either`: the
@@ -15,7 +22,7 @@ def of_stream(code: int, *, by_backend: bool, either: bool) -> UpstreamError:
         return RefusedAnswer("response_malformed", f"the backend's answer breaks the rules of HTTP/2 (code {code})")
     if code == H2Code.HTTP_1_1_REQUIRED:
         return _requires_http_1(either)
-    return UpstreamError(502, "h2_reset", f"the backend has reset the stream with code {code}")
+    return UpstreamError(502, _RESETS.get(code, "h2_reset"), f"the backend has reset the stream with code {code}")
 
 
 def of_goaway(code: int, *, either: bool) -> UpstreamError:

@@ -15,6 +15,9 @@ FLOOD = Failure(H2Code.ENHANCE_YOUR_CALM, "h2_pings")
     (H2Code.REFUSED_STREAM, True, "h2_refused_stream", "connect"),
     (H2Code.INTERNAL_ERROR, True, "h2_reset", "closed"),
     (H2Code.NO_ERROR, True, "h2_reset", "closed"),
+    (H2Code.CANCEL, True, "h2_reset_cancel", "closed"),
+    (H2Code.ENHANCE_YOUR_CALM, True, "h2_reset_calm", "closed"),
+    (H2Code.INADEQUATE_SECURITY, True, "h2_reset_security", "closed"),
     (H2Code.PROTOCOL_ERROR, False, "response_malformed", "refused"),
 ])  # fmt: skip
 def test_streams(code: int, by_backend: bool, reason: str, kind: str) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from lbproxy.balance.ledger import PerSlot
 from lbproxy.config import model
+from lbproxy.http.grpc import GrpcCode
 from lbproxy.http.h2.vocabulary import H2Code
 from tests.support import h2_frames as wire
 from tests.support.h2_peer import Heads
@@ -76,7 +77,7 @@ def test_a_reset_in_the_middle_of_an_upload(code: int, blocked: bool) -> None:
         client.say(wire.data(1, b"x" * 16_000))
     assert len(backend.body(1)) == (65_535 if blocked else 16_000)
     backend.say(wire.reset(1, code))
-    assert world.outcomes() == [(502, "h2_reset")]
+    assert world.outcomes() == [(502, "h2_reset_cancel" if code == H2Code.CANCEL else "h2_reset")]
     client.say(wire.data(1, b"x" * 16_000))
     client.say(wire.data(1, b"", end=True))
     backend.say(wire.window(0, 1_000_000))
@@ -85,25 +86,55 @@ def test_a_reset_in_the_middle_of_an_upload(code: int, blocked: bool) -> None:
     world.at_rest()
 
 
+RESETS = [
+    (H2Code.NO_ERROR, GrpcCode.INTERNAL, "h2_reset"), (H2Code.PROTOCOL_ERROR, GrpcCode.INTERNAL, "h2_reset"),
+    (H2Code.INTERNAL_ERROR, GrpcCode.INTERNAL, "h2_reset"), (H2Code.FLOW_CONTROL_ERROR, GrpcCode.INTERNAL, "h2_reset"),
+    (H2Code.SETTINGS_TIMEOUT, GrpcCode.INTERNAL, "h2_reset"), (H2Code.FRAME_SIZE_ERROR, GrpcCode.INTERNAL, "h2_reset"),
+    (H2Code.REFUSED_STREAM, GrpcCode.UNAVAILABLE, "h2_refused_stream"), (H2Code.CANCEL, GrpcCode.CANCELLED, "h2_reset_cancel"),
+    (H2Code.COMPRESSION_ERROR, GrpcCode.INTERNAL, "h2_reset"), (H2Code.CONNECT_ERROR, GrpcCode.INTERNAL, "h2_reset"),
+    (H2Code.ENHANCE_YOUR_CALM, GrpcCode.RESOURCE_EXHAUSTED, "h2_reset_calm"),
+    (H2Code.INADEQUATE_SECURITY, GrpcCode.PERMISSION_DENIED, "h2_reset_security"),
+    (H2Code.HTTP_1_1_REQUIRED, GrpcCode.INTERNAL, "h2_http_1_required"), (0x1234, GrpcCode.INTERNAL, "h2_reset"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("code", "status", "reason"), RESETS)
+@pytest.mark.parametrize("answered", [False, True], ids=["before the answer", "behind a part of it"])
+def test_a_call_ends_as_its_servers_reset_says(code: int, status: GrpcCode, reason: str, answered: bool) -> None:
+    """By grpc's PROTOCOL-HTTP2.md, as if there were nobody between: a client whose server has begun a call is not told to make it
+    again (UNAVAILABLE)."""
+    world = h2_world()
+    client = Talk(world)
+    client.call(1)
+    backend = server(world)
+    if answered:
+        backend.say(wire.headers(1, ANSWER, False) + wire.data(1, MESSAGE, False))
+    backend.say(wire.reset(1, code))
+    told = client.fields(1)
+    assert (told[b":status"], told[b"grpc-status"]) == (b"200", b"%d" % status)
+    assert told[b"grpc-message"] == b"lbproxy: " + reason.encode()
+    assert [(line["reason"], line["grpc_status"]) for line in world.lines()] == [(reason, status)]
+
+
 def test_a_reset_in_the_middle_of_a_call() -> None:
-    """Before an answer it is one of ours that says UNAVAILABLE; behind a part of one trailers of ours say so."""
+    """Before an answer it is one of ours that says how it ended; behind a part of one trailers of ours say so."""
     world = h2_world()
     client = Talk(world)
     client.call(1)
     backend = server(world)
     backend.say(wire.reset(1, H2Code.INTERNAL_ERROR))
     told = client.fields(1)
-    assert (told[b":status"], told[b"grpc-status"], told[b"grpc-message"]) == (b"200", b"14", b"lbproxy: h2_reset")
+    assert (told[b":status"], told[b"grpc-status"], told[b"grpc-message"]) == (b"200", b"13", b"lbproxy: h2_reset")
     client.call(3)
     backend.say(wire.headers(3, ANSWER, False) + wire.data(3, MESSAGE, False))
     client.say(wire.data(3, MESSAGE))
     backend.say(wire.reset(3, H2Code.CANCEL))
     told = client.fields(3)
-    assert (told[b":status"], told[b"grpc-status"]) == (b"200", b"14")
+    assert (told[b":status"], told[b"grpc-status"]) == (b"200", b"1")
     client.say(wire.reset(1) + wire.reset(3))
     others_go_on(world, client, backend, 5)
     assert [(line["status"], line["reason"], line.get("grpc_status")) for line in world.lines()] == [
-        (200, "h2_reset", 14), (200, "h2_reset", 14), (200, "", None),
+        (200, "h2_reset", 13), (200, "h2_reset_cancel", 1), (200, "", None),
     ]  # fmt: skip
     world.at_rest()
 
