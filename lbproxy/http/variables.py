@@ -104,5 +104,8 @@ _SAYS: dict[str, Callable[[RequestFacts], bytes]] = {
 }
 assert _SAYS.keys() == VARIABLES.keys()
 
+OF_CERTIFICATES = frozenset(name for name in _SAYS if name.startswith("client_") and name != "client_ip")
+"""What is said of the client's certificate: a backend that is told knows who asks."""
+
 CHANGING = frozenset({"request_id", "trace_id", "backend", "user"})
 """Not the same for the same request on the same connection; what has none of them in it is remembered."""

@@ -17,12 +17,12 @@ from lbproxy.proxy.steps.step import Step
 from lbproxy.remembered import Budget
 from lbproxy.worker.wiring.storing import Stores
 
-Cacher = Callable[[RouteConfig, str, Destination, Compression | None], Step | None]
+Cacher = Callable[[RouteConfig, str, Destination, Compression | None, bool], Step | None]
 """Makes the step of a route and one of its pools; where that is asked for answers in the background; what compresses the route's
-answers, which is the cache's to use then."""
+answers, which is the cache's to use then; whether backends are told who asks."""
 
 
-def no_cacher(route: RouteConfig, pool: str, to: Destination, compression: Compression | None) -> Step | None:
+def no_cacher(route: RouteConfig, pool: str, to: Destination, compression: Compression | None, told: bool) -> Step | None:
     """Of a worker that stores nothing."""
     return None
 
@@ -37,10 +37,10 @@ def make_cacher(
     hand = Hand(stores.watch, Budget(MOST_AT_HAND))
     most = IN_MEMORY if stores.bodies is None else stores.bodies.most
 
-    def make(route: RouteConfig, pool: str, to: Destination, compression: Compression | None) -> Step | None:
+    def make(route: RouteConfig, pool: str, to: Destination, compression: Compression | None, told: bool) -> Step | None:
         if route.cache is None:
             return None
-        personal = route.inspects or route.filters.client_certificate is not None
+        personal = told or route.inspects or route.filters.client_certificate is not None
         return Cache(route.cache, shelf, (route.name, pool), personal, wall, most, to, hand, compression)
 
     return make

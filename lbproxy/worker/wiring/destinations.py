@@ -14,6 +14,7 @@ from lbproxy.config import model
 from lbproxy.config.model import AS_THEY_ARE, Config, HeaderRulesConfig, RouteConfig
 from lbproxy.http.heads import HEADS_KEPT
 from lbproxy.http.trace_context import Ids
+from lbproxy.http.variables import OF_CERTIFICATES, template
 from lbproxy.proxy.destination import Destination
 from lbproxy.proxy.rewriter import UNTOUCHED, Rewriter, RewriteSettings
 from lbproxy.proxy.service import most_response_fields
@@ -105,7 +106,7 @@ def _to_pool(of: Material, route: RouteConfig, pool: str, steps: Steps, lines: b
     rewriter = of.rewriter(rewrite_settings(config, route, pool))
     timeouts, body = config.timeouts_of(route, pool), most_body(config, route)
     compression = of.compressor(route)
-    cache = of.cacher(route, pool, Destination(of.pools[pool], timeouts), compression)
+    cache = of.cacher(route, pool, Destination(of.pools[pool], timeouts), compression, _tells_who(config, route, pool))
     made = Destination(of.pools[pool], timeouts, rewriter, body, _steps(*steps, cache or compression), answers, lines)
     return made.buffers(config.pool(pool))
 
@@ -127,6 +128,13 @@ def _split(of: Material, route: RouteConfig, steps: Steps) -> Split:
             told = (_to_pool(of, route, name, steps, clear), _to_pool(of, route, name, steps, secure))
         shares.append(Share(name, weight, plain, told))
     return Split(shares, of.child, cookie, words, header)
+
+
+def _tells_who(config: Config, route: RouteConfig, pool: str) -> bool:
+    """Whether header rules tell backends of the client's certificate."""
+    rules = rewrite_settings(config, route, pool).requests
+    values = [pair[-1] for each in rules for pair in (*each.set, *each.add, *each.replace)]
+    return any(not OF_CERTIFICATES.isdisjoint(template(value).names) for value in values)
 
 
 def most_body(config: Config, route: RouteConfig) -> int:

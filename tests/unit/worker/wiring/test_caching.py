@@ -18,12 +18,23 @@ def test_routes_share_a_shelf() -> None:
     to = World(1).service.router.match(asking(b"h", b"/"))
     assert to is not None
     make = make_cacher(Stores(Stored(FakeBodies()), None), lambda: 0.0, bytes)
-    first = make(RouteConfig("app", cache=Settings()), "app", to, None)
-    second = make(RouteConfig("app", path="/x", cache=Settings(max_body=100)), "app", to, None)
+    first = make(RouteConfig("app", cache=Settings()), "app", to, None, False)
+    second = make(RouteConfig("app", path="/x", cache=Settings(max_body=100)), "app", to, None, False)
     assert isinstance(first, Cache)
     assert isinstance(second, Cache)
     assert first.shelf is second.shelf
     assert (first.asking.most, second.asking.most) == (IN_MEMORY, 100)
-    assert make(RouteConfig("app"), "app", to, None) is None
+    assert make(RouteConfig("app"), "app", to, None, False) is None
     assert make_cacher(None, lambda: 0.0, bytes) is no_cacher
-    assert no_cacher(RouteConfig("app", cache=Settings()), "app", to, None) is None
+    assert no_cacher(RouteConfig("app", cache=Settings()), "app", to, None, False) is None
+
+
+def test_who_backends_are_told_of_is_asked_for_by_himself() -> None:
+    """As where a step finds out: what does not say that it is for anybody is for nobody else."""
+    to = World(1).service.router.match(asking(b"h", b"/"))
+    assert to is not None
+    make = make_cacher(Stores(Stored(FakeBodies()), None), lambda: 0.0, bytes)
+    for told in (False, True):
+        made = make(RouteConfig("app", cache=Settings()), "app", to, None, told)
+        assert isinstance(made, Cache)
+        assert made._personal is told

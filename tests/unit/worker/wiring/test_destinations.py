@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import cast
 
+import pytest
+
 from lbproxy.balance.pool import Pool
-from lbproxy.config.model import HeaderRulesConfig, Hsts
+from lbproxy.config.model import HeaderRulesConfig, Hsts, RouteConfig
+from lbproxy.proxy.destination import Destination
 from lbproxy.proxy.rewriter import UNTOUCHED, RewriteSettings
 from lbproxy.proxy.split import Split
 from lbproxy.proxy.steps.answer import FixedAnswer
+from lbproxy.proxy.steps.compress import Compression
 from lbproxy.proxy.steps.filters import Filters
 from lbproxy.worker.wiring.destinations import make_destinations, rewrite_settings
 from tests.unit.config.text import LEAST, read
@@ -103,6 +107,28 @@ def test_a_split_has_a_destination_for_each_pool() -> None:
     assert blue.told[0].rewriter is blue.destination.rewriter
     assert green.told[1].lines == green.told[0].lines + b"; Secure"
     assert [share.told[0].lines for share in other.split._shares] == [blue.told[0].lines, green.told[0].lines]
+
+
+@pytest.mark.parametrize(("lines", "pool", "told"), [
+    ("", "", False),
+    ('request_headers = { set = { X-A = "{client_ip} {host}", X-B = "{{client_subject}" } }', "", True),
+    ('request_headers = { set = { X-A = "{client_ip} {scheme}" } }', "", False),
+    ('request_headers = { add = { X-A = "{client_cert}" } }', "", True),
+    ('request_headers = { replace = { X-A = { from = "a", to = "{client_verify}" } } }', "", True),
+    ("", 'request_headers = { set = { X-A = "{client_san_email}" } }', True),
+    ('response_headers = { set = { X-A = "{client_subject}" } }', "", False),
+])  # fmt: skip
+def test_backends_that_are_told_of_certificates_know_who_asks(lines: str, pool: str, told: bool) -> None:
+    """Whatever table tells them, what they answer is that client's: the cache hears of it."""
+    asks = 'tls = { client_ca = "ca.pem", client_auth = "optional" }\ncertificates = [{ cert = "a.crt", key = "a.key" }]'
+    text = LEAST.replace('pool = "app"', f'pool = "app"\n{lines}').replace("[[route]]", f"{asks}\n[[route]]") + pool
+    heard: list[bool] = []
+
+    def cacher(route: RouteConfig, name: str, to: Destination, compression: Compression | None, told: bool) -> None:
+        heard.append(told)
+
+    make_destinations(read(text), POOLS, [None], cacher=cacher)
+    assert heard == [told]
 
 
 def test_answers_of_a_routes_own_have_no_pool() -> None:
