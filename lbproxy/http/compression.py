@@ -30,6 +30,7 @@ _KEPT = re.compile(
 """In lower case: fields that say something of the body's bytes as they are."""
 _NO_TRANSFORM = re.compile(rb"(?<![\w\-])no-transform(?![\w\-])", re.IGNORECASE)  # whatever stands between directives
 _CUT = re.compile(rb"\r\n(?i:content-length|accept-ranges|transfer-encoding|connection|keep-alive):[^\r\n]*")
+_LENGTH = re.compile(rb"\r\n(?i:content-length):[^\r\n]*")
 _STRONG = re.compile(rb'(\r\n(?i:etag):[ \t]*)(?=")')
 _WEIGHT = re.compile(rb"^q=(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)$", re.IGNORECASE)
 MOST_ASKED = 1024
@@ -46,6 +47,8 @@ class Compressible(IntEnum):
     VARIES = 1
     """As it is, for this request: another one gets it compressed."""
     COMPRESS = 2
+    UNMEASURED = 3
+    """A head alone, of what is compressed for who wants all of it: nobody knows its length (RFC 9110 8.6)."""
 
 
 def wanted(head: RequestHead, offered: tuple[bytes, ...]) -> bytes:
@@ -112,13 +115,20 @@ def judge(request: RequestHead, answer: ResponseHead, coding: bytes, types: Type
         return Compressible.AS_IT_IS
     if answer.status == 206:
         return Compressible.VARIES
-    if 0 <= answer.body < least and request.method != b"HEAD":
+    head = request.method == b"HEAD"
+    if 0 <= (_told(answer) if head else answer.body) < least:
         return Compressible.AS_IT_IS
     if _KEPT.search(answer.lowered) is not None or _untouched(answer):
         return Compressible.AS_IT_IS
-    if not coding or request.method == b"HEAD" or _ranged(request) or _untouched(request):
+    if not coding or _ranged(request) or _untouched(request):
         return Compressible.VARIES
-    return Compressible.COMPRESS
+    return Compressible.UNMEASURED if head else Compressible.COMPRESS
+
+
+def _told(answer: ResponseHead) -> int:
+    """The length that a head alone tells of; -1: it does not."""
+    said = next(values(answer, b"content-length"), b"")
+    return int(said) if said.isdigit() else -1
 
 
 def whole(request: RequestHead) -> bool:
@@ -160,6 +170,16 @@ class CompressedHeads:
 
     def __len__(self) -> int:
         return len(self._known)
+
+    def unmeasured(self, answer: ResponseHead, out: bytes) -> Recoded:
+        """The head of `answer` without its length."""
+        key = (out, b"", 0)
+        found = self._known.get(key)
+        if found is None:
+            head = answer.edited(_LENGTH.sub(b"", answer.block), answer.nominated, answer.undated)
+            found = Recoded(head, _LENGTH.sub(b"", out[:-4]) + END)
+            self._budget.keep(self._known, key, found, COPIES * len(out) + OBJECTS)
+        return found
 
     def recoded(self, answer: ResponseHead, out: bytes, coding: bytes, length: int = -1) -> Recoded:
         """`out`: the head of `answer` as it would leave; `length`: bytes of the compressed body; -1: nobody knows yet."""

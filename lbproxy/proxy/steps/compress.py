@@ -22,6 +22,7 @@ from lbproxy.http.compression import VARY, CompressedHeads, Compressible, Types,
 from lbproxy.http.heads import KnownHead
 from lbproxy.http.message import RequestHead, ResponseHead
 from lbproxy.http.trailers import Trailers
+from lbproxy.proxy.pass_through import PassThrough
 from lbproxy.proxy.sink import Sink
 from lbproxy.proxy.steps.step import Course, Journey, Step
 from lbproxy.proxy.telling import Telling
@@ -139,6 +140,8 @@ class _CompressedAnswer(Course):
         if verdict is Compressible.COMPRESS and not self._held and compression.allowance.begin():
             self._held = True
             return _Compressed(compression, coding, journey.source, sink, partial(self._still, answer))
+        if verdict is Compressible.UNMEASURED:
+            sink = _Unmeasured(compression.heads, sink)
         return sink if varies_already(answer) else Telling(sink, VARY)
 
     def _still(self, judged: ResponseHead, answer: ResponseHead) -> bool:
@@ -150,6 +153,24 @@ class _CompressedAnswer(Course):
         if self._held:
             self._held = False
             self._compression.allowance.end()
+
+
+class _Unmeasured(PassThrough):
+    """A head alone of what would be compressed."""
+
+    __slots__ = ("_heads",)
+
+    def __init__(self, heads: CompressedHeads, behind: Sink) -> None:
+        super().__init__(behind)
+        self._heads = heads
+
+    def whole(self, answer: ResponseHead, out: bytes, body: bytes, lines: bytes) -> None:
+        """See Sink. What a step has put in its place is of the length that it says, if it has a body."""
+        if body:
+            self._behind.whole(answer, out, body, lines)
+            return
+        left = self._heads.unmeasured(answer, out)
+        self._behind.whole(left.answer, left.out, body, lines)
 
 
 class _Compressed(Sink):

@@ -165,6 +165,31 @@ def test_left_as_it_is(why: str) -> None:
     world.at_rest()
 
 
+@pytest.mark.parametrize(("fields", "asks", "length"), [
+    (("Content-Length: 5000", "Content-Type: text/css"), (ASKS,), []),
+    (("Content-Length: 5000", "Content-Type: text/css"), (), [b"5000"]),
+    (("Content-Length: 5000", "Content-Type: text/css"), ("Accept-Encoding: br",), [b"5000"]),
+    (("Content-Length: 50", "Content-Type: text/css"), (ASKS,), [b"50"]),
+    (("Content-Length: 5000", "Content-Type: image/png"), (ASKS,), [b"5000"]),
+    (("Content-Length: 5000", "Content-Type: text/css", "Content-Encoding: gzip"), (ASKS,), [b"5000"]),
+    (("Transfer-Encoding: chunked", "Content-Type: text/css"), (ASKS,), []),
+])  # fmt: skip
+def test_a_head_says_no_length_that_its_body_has_not(fields: tuple[str, ...], asks: tuple[str, ...], length: list[bytes]) -> None:
+    """RFC 9110 8.6. The connection goes on behind it."""
+    world = compressing()
+    client = world.connect()
+    for _ in range(2):
+        client.feed(get("/", *asks, method="HEAD"))
+        world.upstream.feed("\r\n".join(("HTTP/1.1 200 OK", *fields, "", "")).encode())
+        head, body = taken(client)
+        assert (values(head, "content-length"), body) == (length, b"")
+        assert values(head, "content-type") == [fields[1].partition(": ")[2].encode()]
+    client.feed(get("/"))
+    world.upstream.feed(ok(b"next"))
+    assert taken(client)[1] == b"next"
+    world.at_rest()
+
+
 def test_places_are_given_back() -> None:
     """Whatever becomes of an answer: one place serves many, one after another, and two at a time are one too many."""
     world = compressing(most=1)
