@@ -24,11 +24,11 @@ SecRule REQUEST_HEADERS:Content-Type "(?:application(?:/soap\\+|/)|text/)xml" \
 SecRule REQUEST_HEADERS:Content-Type "^application/(?:[a-z0-9.+-]+\\+)?json" \
     "id:200001,phase:1,t:none,t:lowercase,pass,nolog,ctl:requestBodyProcessor=JSON"
 SecRule &REQUEST_HEADERS:Content-Type "@gt 1" \
-    "id:200004,phase:1,t:none,log,deny,status:400,msg:'The body is said to be of several types',severity:2"
+    "id:200011,phase:1,t:none,log,deny,status:400,msg:'The body is said to be of several types',severity:2"
 SecRule &REQUEST_HEADERS:Content-Type "@eq 0" \
-    "id:200005,phase:1,t:none,pass,nolog,ctl:requestBodyProcessor=URLENCODED"
+    "id:200012,phase:1,t:none,pass,nolog,ctl:requestBodyProcessor=URLENCODED"
 SecRule REQUEST_HEADERS:Content-Type "@rx ^\\s*$" \
-    "id:200006,phase:1,t:none,pass,nolog,ctl:requestBodyProcessor=URLENCODED"
+    "id:200013,phase:1,t:none,pass,nolog,ctl:requestBodyProcessor=URLENCODED"
 SecRule REQBODY_ERROR "!@eq 0" \
     "id:200002,phase:2,t:none,log,deny,status:400,msg:'The body cannot be read as what it says it is',severity:2"
 SecRule MULTIPART_STRICT_ERROR "!@eq 0" \

@@ -156,9 +156,12 @@ class Transaction:
         data = self._stream.read(BODY_READ)
         if not data:
             raise UpstreamError(502, "icap_closed", "the server closed before its answer was whole")
+        return data
+
+    def _goes_on(self) -> None:
+        """What was owed is here, and the next has its own time: each head as a whole, a body as long as more of it comes."""
         if self._owed:
             self._stream.deadline = self._service.clock() + self._patience
-        return data
 
     def _head(self) -> IcapHead:
         searched = 0
@@ -167,6 +170,7 @@ class Transaction:
             self._data += self._more()
         head = read_head(self._data[:end])
         self._data = self._data[end:]
+        self._goes_on()
         return head
 
     def _read(self) -> None:
@@ -186,6 +190,7 @@ class Transaction:
             self._data += self._more()
         self.heads, self._data = self._data[:size], self._data[size:]
         if head.encapsulated.body:
+            self._goes_on()
             self._read_body()
         self._surplus = self._surplus or bool(self._data)
 
@@ -203,3 +208,4 @@ class Transaction:
                 self._surplus = bool(decoder.rest)
                 return
             data = self._more()
+            self._goes_on()

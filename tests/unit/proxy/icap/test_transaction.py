@@ -58,3 +58,34 @@ def test_a_server_that_says_nothing(when: str) -> None:
     assert world.outcomes() == [(503, "icap_unavailable")]
     assert len(world.dials) == 1, "another one would take as long"
     world.at_rest()
+
+
+@pytest.mark.parametrize("what", ["own head", "HTTP's head"])
+def test_a_server_that_never_ends_a_head(what: str) -> None:
+    """A byte now and then is not an answer: a request would wait for days."""
+    world = looked_at(timeout=5.0)
+    client = world.connect()
+    client.feed(get())
+    begun = b"ICAP/1.0 200 OK\r\nEncapsulated: res-hdr=0, null-body=1000\r\n"
+    server(world).feed(begun if what == "own head" else begun + b"\r\nHTTP/1.1 403 No\r\n")
+    for _ in range(4):
+        if not server(world).end:
+            server(world).feed(b"X")
+            world.pass_time(3.0)
+    assert world.outcomes() == [(503, "icap_unavailable")]
+    world.at_rest()
+
+
+def test_a_body_that_takes_its_time() -> None:
+    """It is waited for as long as more of it comes."""
+    world = looked_at(timeout=5.0)
+    client = world.connect()
+    client.feed(get())
+    server(world).feed(b"ICAP/1.0 200 OK\r\nEncapsulated: res-hdr=0, res-body=19\r\n\r\nHTTP/1.1 403 No\r\n\r\n")
+    for _ in range(4):
+        world.pass_time(3.0)
+        server(world).feed(b"1\r\nX\r\n")
+    server(world).feed(b"0\r\n\r\n")
+    assert client.take().endswith(b"XXXX")
+    assert world.outcomes() == [(403, "icap_blocked")]
+    world.at_rest()
