@@ -92,16 +92,16 @@ class Servers:
                 connection.stream.abort()
             if not isinstance(error, UpstreamError):
                 raise
-            if error.reason == "icap_no_service":  # which it said: whoever asks what for hears it again
-                return self._dial(worker, lease, self.destination.connect)
             if error.status == 504:
                 self.silence.mute(slot, worker.clock(), patience)
                 why = f"the server was silent before, and does not say within {patience:g} s what it is"
                 raise UpstreamError(504, "icap_silent", why, nothing_sent=True) from error
-            raise
+            if connection is None:
+                raise
+            goes_on = False  # it runs, and knows no OPTIONS
         if goes_on:
             return connection
-        connection.stream.close()
+        connection.stream.abort()
         return self._dial(worker, lease, self.destination.connect)
 
     def spool(self, worker: Worker) -> Spool:

@@ -94,6 +94,24 @@ def test_one_that_speaks_again_is_asked() -> None:
     world.at_rest()
 
 
+@pytest.mark.parametrize("said", [EOF, b"ICAP/1.0 500 Odd\r\n\r\n", b"what?\r\n\r\n"])
+def test_one_that_knows_no_options_is_asked_all_the_same(said: bytes) -> None:
+    """It runs, and may tell verdicts: one message that took too long must not be its end."""
+    world = looked_at(timeout=TIMEOUT)
+    client = world.connect()
+    client.feed(get())
+    world.pass_time(TIMEOUT + 0.5)
+    client.feed(EOF)
+    client = world.connect()
+    client.feed(get())
+    assert server(world).take().startswith(b"OPTIONS ")
+    server(world).feed(said)
+    assert server(world).take().startswith(b"REQMOD ")
+    server(world).feed(PASS)
+    assert backend(world) is not None
+    assert not world.inspected.count("icap unasked")
+
+
 def test_a_message_that_takes_too_long_lets_nobody_else_pass_unseen() -> None:
     """Where the server answers OPTIONS it gets the message, and all the time that the route allows."""
     world = looked_at(reqmod="/req", respmod="/resp", on_failure="pass", timeout=TIMEOUT)
