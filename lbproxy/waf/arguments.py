@@ -14,6 +14,7 @@ import re
 
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _COOKIES = re.compile(rb"\r\ncookie:([^\r\n]*)", re.IGNORECASE)
+_READ_AS_JSON = re.compile(rb"application/(?:[a-z0-9.+-]+\+)?json")
 NAMES = 512
 """Bytes of the names of JSON's values that cost as much as a value."""
 OF_LIST = len("array_0.")
@@ -43,7 +44,7 @@ def _in_body(kind: bytes, body: bytes, most: int) -> int:
         values = body.count(b",") + 1
         if values > most:
             values = _STRING.sub(b"", body).count(b",") + 1
-        named = values * len(body) // NAMES
+        named = values * len(body) // NAMES if _READ_AS_JSON.search(kind) else 0
         if values <= most < values + named:  # if each had all names that there are
             named = _names(body, named * NAMES) // NAMES
         found = max(found, values + named)
@@ -57,7 +58,8 @@ class _Pairs(list[tuple[str, object]]):
 def _names(body: bytes, most: int) -> int:
     """Bytes of the names by which all values are called; `most`: for what cannot be read."""
     try:
-        told = json.loads(body.decode("utf-8"), object_pairs_hook=_Pairs)
+        text = body.decode("utf-8", "surrogateescape")
+        told = json.loads(text, object_pairs_hook=_Pairs, parse_int=len, parse_float=len, strict=False)
     except (ValueError, RecursionError):
         return most
     names, nodes = 0, [(told, 0)]

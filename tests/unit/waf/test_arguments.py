@@ -53,6 +53,19 @@ def test_names_of_json_count(broken: bytes) -> None:
     assert too_many(b"/", block(JSON), escaped, 1000)
 
 
+def test_what_readers_differ_in_is_counted() -> None:
+    """Numbers of any length, bytes that are no UTF-8, signs that should be escaped: the engine may read on."""
+    orders = b",".join([b'{"a":"%b"}' % (b"x" * 30)] * 500)
+    for odd in (b"1" * 5000, b'"\xff"', b'"\x01"', b'"\\ud800"'):
+        assert not too_many(b"/", block(JSON), b'{"orders":[' + orders + b"," + odd + b"]}", 1000)
+        assert too_many(b"/", block(JSON), b'{"%b":[' % (b"k" * 1000) + b",".join([b"1"] * 800) + b"," + odd + b"]}", 1000)
+
+
+def test_lines_of_json_have_no_names() -> None:
+    """The engine does not read them."""
+    assert not too_many(b"/", block(b"application/x-ndjson"), b'{"a":"b"}\n' * 900 + b"[1,2]" * 20, 1000)
+
+
 def test_everyday_json_is_not_too_much() -> None:
     """A list of things, each with a dozen values, and long texts in them."""
     address = {"street": "x" * 300, "city": "y", "postal_code": "z"}
