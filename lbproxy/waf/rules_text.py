@@ -25,18 +25,18 @@ SecRule REQUEST_HEADERS:Content-Type "^application/(?:[a-z0-9.+-]+\\+)?json" \
     "id:200001,phase:1,t:none,t:lowercase,pass,nolog,ctl:requestBodyProcessor=JSON"
 SecRule &REQUEST_HEADERS:Content-Type "@gt 1" \
     "id:200011,phase:1,t:none,log,deny,status:400,msg:'The body is said to be of several types',severity:2"
-SecRule &REQUEST_HEADERS:Content-Type "@eq 0" \
-    "id:200012,phase:1,t:none,pass,nolog,ctl:requestBodyProcessor=URLENCODED"
-SecRule REQUEST_HEADERS:Content-Type "@rx ^\\s*$" \
-    "id:200013,phase:1,t:none,pass,nolog,ctl:requestBodyProcessor=URLENCODED"
+SecRule REQUEST_METHOD "@streq POST" "id:200012,phase:1,t:none,pass,nolog,chain"
+SecRule &REQUEST_HEADERS:Content-Type "@eq 0" "t:none,ctl:requestBodyProcessor=URLENCODED"
+SecRule REQUEST_METHOD "@streq POST" "id:200013,phase:1,t:none,pass,nolog,chain"
+SecRule REQUEST_HEADERS:Content-Type "@rx ^\\s*$" "t:none,ctl:requestBodyProcessor=URLENCODED"
 SecRule REQBODY_ERROR "!@eq 0" \
     "id:200002,phase:2,t:none,log,deny,status:400,msg:'The body cannot be read as what it says it is',severity:2"
 SecRule MULTIPART_STRICT_ERROR "!@eq 0" \
     "id:200003,phase:2,t:none,log,deny,status:400,msg:'The parts of the body can be read in several ways',severity:2"
 """
-"""Without it no body is read as JSON or XML, and none that is broken is noticed. One whose type nobody tells is a form to some
-applications (Rack); of one of two types a backend may read the other. The name of a value of JSON grows with its depth:
-900 values in 9000 lists, 20 KB, take the Core Rule Set more than a minute."""
+"""Without it no body is read as JSON or XML, and none that is broken is noticed. One that is posted and whose type nobody tells
+is a form to some applications (Rack), where one that is put is a file; of one of two types a backend may read the other. The name
+of a value of JSON grows with its depth: 900 values in 9000 lists, 20 KB, take the Core Rule Set more than a minute."""
 ANSWERS = """
 SecResponseBodyAccess On
 SecResponseBodyLimit 1048576

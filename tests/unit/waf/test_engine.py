@@ -189,6 +189,7 @@ def test_a_body_whose_type_nobody_tells_is_a_form(engine: WafEngine, tmp_path: P
     question = asked(body=b"x=1&a=%65vil")._replace(block=b"\r\nHost: a.test\r\nContent-Length: 12" + lines)
     assert engine.look(question).blocked
     assert not engine.look(question._replace(body=b"x=1&a=%67ood")).blocked
+    assert not engine.look(question._replace(method=b"PUT")).blocked, "it is a file that somebody uploads"
 
 
 def test_a_body_of_two_types_is_read_by_nobody(engine: WafEngine, tmp_path: Path) -> None:
