@@ -185,7 +185,7 @@ class H2Downstream(Downstream):
         bearer, h2 = self._bearer, self.h2
         fields, self._fields = self._fields, ()
         try:
-            head = bearer.request_fields.read(fields, h2.exhausted(), bearer.key)
+            head = bearer.request_fields.read(fields, h2.exhausted() and not h2.trailers, bearer.key)
         except RequestError as error:
             self._refuse(error, fields)
             return

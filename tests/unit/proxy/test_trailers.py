@@ -223,6 +223,25 @@ def test_over_http_2_they_come_with_the_end_of_the_stream(length: tuple[wire.Fie
     world.at_rest()
 
 
+@pytest.mark.parametrize("apart", [False, True], ids=["in one read", "later"])
+def test_over_http_2_a_body_may_be_nothing_but_trailers(apart: bool) -> None:
+    """Whether they come with the head or behind it; and are too many then."""
+    world = World(1)
+    client = H2Client(world)
+
+    def ask(stream: int, trailers: tuple[wire.Field, ...]) -> list[wire.Frame]:
+        pieces = [headers(stream, POST, end=False), headers(stream, trailers, end=True)]
+        return [each for piece in (pieces if apart else [b"".join(pieces)]) for each in client.say(piece)]
+
+    ask(1, ((b"x-sum", b"42"),))
+    assert body_of(world.upstream.take()) == b"0\r\nx-sum: 42\r\n\r\n"
+    world.upstream.feed(ok())
+    client.heard()
+    ask(3, tuple((b"x-%d" % at, b"") for at in range(101)))
+    assert world.outcomes() == [(200, ""), (431, "too_many_trailers")]
+    world.at_rest()
+
+
 def test_a_server_of_http_1_0_gets_a_length_and_no_trailers() -> None:
     """It has no place for them."""
     world = World(1, heard=False)
