@@ -29,7 +29,8 @@ MOST_INTERIM = 8
 """Interim answers that are read past."""
 
 
-Take = Callable[[bytes], None]
+Take = Callable[[bytes], bool | None]
+"""Gets a piece of an answer's body; True: nobody wants the rest, and the connection is given up."""
 
 
 class Asker(Protocol):
@@ -166,17 +167,19 @@ class Subrequest(NamedTuple):
         except BaseException:
             upstream.stream.abort()
             raise
-        if upstream.settle(known.head, not body or method not in BODY_IGNORED):
+        if not upstream.over:
+            upstream.stream.abort()
+        elif upstream.settle(known.head, not body or method not in BODY_IGNORED):
             service.idle.put(upstream, service.clock())
         return SubrequestAnswer(known.head, got, known.raw)
 
     def _given(self, upstream: Upstream, take: Take) -> bytes:
         if self.anew is not None:
             self.anew()
-        take(upstream.first)
+        enough = take(upstream.first)
         upstream.first = b""
-        while not upstream.over:
-            take(upstream.piece(BODY_READ, self.destination.body_idle))
+        while not enough and not upstream.over:
+            enough = take(upstream.piece(BODY_READ, self.destination.body_idle))
         return b""
 
     def _body(self, upstream: Upstream) -> bytes:

@@ -34,6 +34,8 @@ from lbproxy.streams import Strand
 
 MOST_PATH = 256
 """Bytes of a path that is told."""
+MOST_READ = 1024 * 1024
+"""Bytes of an answer that nobody compares, behind which its connection is given up instead of being kept for the next copy."""
 MOST_FAILURES, REVIVAL = 8, 1.0
 """Copies in a row that fail, behind which none is sent for so many seconds; then one tries it."""
 
@@ -237,6 +239,12 @@ class MirroredRequest(Course):
         self._journey = None
         self._body = None
 
+    def decided(self, length: int) -> bool:
+        """Behind so many bytes of the mirror's answer nothing is to be learned of the rest."""
+        if not self._mirror.compares:
+            return length > MOST_READ
+        return self._facts is not None and length > self._facts.length
+
     def passed(self, facts: ComparedAnswer) -> None:
         """The client has its answer."""
         self._facts = facts
@@ -295,7 +303,7 @@ class _Passing(PassThrough):
 class Sending:
     """One copy on its way to the mirror, as a connection that a draining worker cuts at once (service.Connection)."""
 
-    __slots__ = ("_copy", "_digest", "_length", "_mirror", "_service", "_strand", "_subrequest", "_timeout")
+    __slots__ = ("_compares", "_copy", "_digest", "_length", "_mirror", "_service", "_strand", "_subrequest", "_timeout")
 
     tunnel = False
 
@@ -306,6 +314,7 @@ class Sending:
         self._copy = copy
         self._timeout = timeout
         self._strand: Strand | None = None
+        self._compares = mirror.compares
         self._digest = hashlib.sha256()
         self._length = 0
 
@@ -343,6 +352,8 @@ class Sending:
             else:
                 self._mirror.sent(copy, facts)
 
-    def _take(self, piece: bytes) -> None:
-        self._digest.update(piece)
+    def _take(self, piece: bytes) -> bool:
+        if self._compares:
+            self._digest.update(piece)
         self._length += len(piece)
+        return self._copy.decided(self._length)

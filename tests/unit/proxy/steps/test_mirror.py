@@ -8,7 +8,7 @@ import pytest
 
 from lbproxy.config import model
 from lbproxy.http.grammar import END
-from lbproxy.proxy.steps.mirror import MOST_FAILURES, REVIVAL
+from lbproxy.proxy.steps.mirror import MOST_FAILURES, MOST_READ, REVIVAL
 from tests.support import h2_frames as wire
 from tests.unit.http.heads import fields
 from tests.unit.proxy.h2_client import H2Client, body
@@ -313,4 +313,22 @@ def test_what_waits_for_one_that_hangs_is_given_up() -> None:
     assert world.inspected == ["mirror failed"] * (MOST_FAILURES - 1) + ["mirror suspended"] * 20 + ["mirror failed"]
     assert len(world.dials) == MOST_FAILURES
     assert world.suspended == ["no answer in time"]
+    world.at_rest()
+
+
+@pytest.mark.parametrize("compare", [False, True])
+def test_an_answer_without_an_end_is_not_read_for_ever(compare: bool) -> None:
+    """It would take a worker's time from those whom it serves, at the mirror's pace: behind what may be of use its connection is
+    given up. Where answers are compared that is what is longer than the client's."""
+    world, client = alone(compare=compare)
+    [other] = serve(world, client, 1)
+    other.feed(CHUNKED)
+    piece = b"10000\r\n" + b"a" * 65536 + b"\r\n"
+    fed = 0
+    while not other.end:
+        other.feed(piece)
+        fed += len(piece)
+        assert fed < 2 * MOST_READ
+    assert (fed > MOST_READ) is not compare
+    assert world.inspected == ["mirror sent", *(["mirror other_length", "mirror other_digest"] if compare else [])]
     world.at_rest()
