@@ -53,17 +53,17 @@ class WafStep(Step):
         return WafAnswer(self._asking, journey, copied)
 
     def _look(self, journey: Journey, head: RequestHead, downstream: Downstream) -> None:
-        body = self._body(head, downstream)
+        body = self._body(journey, head, downstream)
         looked_at = self._asking.countable(head, body)
         if looked_at is None or len(looked_at) < len(body):
+            journey.findings().note(REQUEST, "over_cap")
             if not self._passes_over:
                 raise Filtered(413, "waf_too_many_arguments")
             if looked_at is None:
-                journey.findings().note(REQUEST, "over_cap")
                 return
         self._asking.ask(REQUEST, journey, self._asking.question(head, downstream, looked_at))
 
-    def _body(self, head: RequestHead, downstream: Downstream) -> bytes:
+    def _body(self, journey: Journey, head: RequestHead, downstream: Downstream) -> bytes:
         """All of it; b"" also for one that is longer, or compressed, where that may pass. Raises Filtered 413, 415."""
         body = downstream.body
         if body is None:
@@ -80,6 +80,7 @@ class WafStep(Step):
             if body.done and spool.size <= self._most:
                 return b"".join(spool.read(index) for index in range(len(spool)))
         self._asking.count(REQUEST, "over_cap")
+        journey.findings().note(REQUEST, "over_cap")
         if self._passes_over:
             return b""
         raise refused

@@ -232,6 +232,18 @@ def test_a_compressed_body_is_not_taken_for_what_is_in_it(line: str, over_cap: s
     assert world.inspected[0] == "waf over_cap"
 
 
+@pytest.mark.parametrize("over_cap", ["refuse", "pass"])
+@pytest.mark.parametrize("how", ["long", "coded", "arguments"])
+def test_the_log_does_not_call_clean_what_nobody_has_looked_at(how: str, over_cap: str) -> None:
+    """Beside what was found in its head."""
+    world, _, client = guarded(mode="block", over_cap=over_cap, max_body=10, max_arguments=3)
+    kind = {"long": "X-A: b", "coded": "Content-Encoding: gzip", "arguments": "Content-Type: application/json"}[how]
+    client.feed(post(b"elevenbytes" if how == "long" else b"[1,2,3,4]", kind))
+    if over_cap == "pass":
+        world.upstream.feed(ok())
+    assert [line["inspected"] for line in world.lines()] == ["waf=over_cap waf=clean" if over_cap == "pass" else "waf=over_cap"]
+
+
 def test_a_body_that_is_only_said_to_be_in_no_coding() -> None:
     """It is what it is."""
     world, inspectors, client = guarded(mode="block")
