@@ -33,7 +33,7 @@ cdef class NextTurn:
     cpdef came(self, H2Engine engine)
     cpdef was_asked(self, H2Engine engine)
     cpdef plan(self)
-    @cython.locals(lost=list, wakes=list, request=H2Downstream, stream=H2Stream)
+    @cython.locals(lost=list, wakes=list, request=H2Downstream, stream=H2Stream, unbegun=Unbegun)
     cpdef carry_out(self)
     @cython.locals(behind=Py_ssize_t, request=H2Downstream)
     cpdef go_on(self)

@@ -38,7 +38,7 @@ class NextTurn:
         self._lost: list[tuple[H2Downstream, StreamError]] = []
         self._wakes: list[H2Stream] = []
         self._unbegun: Unbegun | None = None
-        """As long as there were none."""
+        """None has been over since the last turn."""
         self._waiting = _NONE
         self._next = 0
         """Of those, who begins next; all before have."""
@@ -105,7 +105,8 @@ class NextTurn:
         if not self._put_off:  # who was waits for `go_on` already
             self.go_on()
         if self._unbegun is not None:
-            self._unbegun.tell()
+            unbegun, self._unbegun = self._unbegun, None
+            unbegun.tell()
 
     def go_on(self) -> None:
         """See PutOff."""

@@ -29,7 +29,7 @@ class _Alike:
 
 
 class Unbegun:
-    """Those of one connection that are still to be told of."""
+    """Those of one connection and turn."""
 
     __slots__ = ("_bearer", "_found")
 
@@ -48,8 +48,7 @@ class Unbegun:
 
     def tell(self) -> None:
         """The turn is there: count them, and write their lines."""
-        found, self._found = self._found, {}
-        for reason, alike in found.items():
+        for reason, alike in self._found.items():
             self._tell(reason, alike)
 
     def _tell(self, reason: str, alike: _Alike) -> None:
