@@ -3,7 +3,7 @@
 cimport cython
 
 from lbproxy.http.message cimport ResponseHead
-from lbproxy.http.trailers cimport passing
+from lbproxy.http.trailers cimport passing, size
 from lbproxy.proxy.sink cimport Sink
 from lbproxy.proxy.upstream cimport Upstream
 

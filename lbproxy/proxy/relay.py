@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from lbproxy.http.edits import unruled
 from lbproxy.http.message import ResponseHead
-from lbproxy.http.trailers import NONE, passing
+from lbproxy.http.trailers import NONE, passing, size
 from lbproxy.proxy.response_body import SourceFailed
+from lbproxy.proxy.response_head import MAX_RESPONSE_HEAD
 from lbproxy.proxy.sink import Sink
 from lbproxy.proxy.upstream import Upstream
 
@@ -34,7 +35,7 @@ def relay(
     trailers, upstream.trailers = upstream.trailers, NONE
     if trailers:
         passed = passing(trailers)
-        if passed is None:
+        if passed is None or size(trailers) > MAX_RESPONSE_HEAD:
             raise SourceFailed("response_bad_trailers")
         trailers = unruled(passed, ruled) if ruled else passed
     sink.end(piece, trailers)

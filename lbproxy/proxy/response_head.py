@@ -41,7 +41,7 @@ def read_head(stream: Stream, data: bytes) -> tuple[bytes, int]:
         more = read_piece(stream, data)
         data = data + more if data else more
         end = data.find(END, searched - 3) if searched > 3 else data.find(END)
-        _limit(end if end >= 0 else len(data))
+        limit_size(end if end >= 0 else len(data))
         if end >= 0:
             return data, end
 
@@ -60,7 +60,8 @@ def _read_tolerated(stream: Stream, data: bytes, tolerance: Tolerance) -> tuple[
     return data, end
 
 
-def _limit(size: int) -> None:
+def limit_size(size: int) -> None:
+    """A head of so many bytes. Raises RefusedAnswer where that is too much."""
     if size > MAX_RESPONSE_HEAD:
         raise RefusedAnswer("response_head_too_large", f"a response head of more than {MAX_RESPONSE_HEAD} bytes")
 
@@ -74,5 +75,5 @@ def next_head(stream: Stream, data: bytes, heads: ResponseHeads, method: bytes) 
     if end < 0:
         data, end = read_head(stream, data)
     elif end > MAX_RESPONSE_HEAD:
-        _limit(end)
+        limit_size(end)
     return heads.read(data[: end + 4], method), data[end + 4 :]

@@ -84,6 +84,15 @@ def headers(stream: int, fields: Iterable[Field] = GET, end: bool = True, flags:
     return frame(HEADERS, stream, block(fields), flags | (END_STREAM if end else 0))
 
 
+def long_headers(stream: int, fields: Iterable[Field], end: bool = True) -> bytes:
+    """HEADERS, and CONTINUATION as often as it takes."""
+    whole = block(fields)
+    pieces = [whole[at : at + 16_384] for at in range(0, len(whole), 16_384)]
+    ends = [0] * (len(pieces) - 1) + [END_HEADERS]
+    first = frame(HEADERS, stream, pieces[0], ends[0] | (END_STREAM if end else 0))
+    return first + b"".join(frame(CONTINUATION, stream, *each) for each in zip(pieces[1:], ends[1:], strict=True))
+
+
 def data(stream: int, payload: bytes = b"", end: bool = False) -> bytes:
     """DATA."""
     return frame(DATA, stream, payload, END_STREAM if end else 0)

@@ -17,7 +17,7 @@ from lbproxy.balance.backend import Backend
 from lbproxy.balance.lease import Lease
 from lbproxy.config import model
 from lbproxy.errors import RequestError
-from lbproxy.http.h2.bounds import Bounds
+from lbproxy.http.h2.bounds import LARGEST_FRAME, Bounds
 from lbproxy.http.h2.offered import MISSING
 from lbproxy.http.message import RequestHead
 from lbproxy.http.upgrade import asked, is_websocket
@@ -49,8 +49,10 @@ class H2Backends(Shared):
         self._single_minded = {name for name, pool in self._pools.items() if pool.protocol == H2}
         self._on_ended = on_ended
         self._backends: dict[int, H2Backend] = {}
-        fields = most_response_fields(service.config) + 8
-        self._bounds = Bounds(streams=STREAMS, list_size=MAX_RESPONSE_HEAD + 32 * fields, list_count=fields)
+        # Beyond these the connection ends, and with it the requests of others: they stand well above what one answer may have.
+        fields = 2 * most_response_fields(service.config) + 8
+        size = 4 * MAX_RESPONSE_HEAD + 32 * fields
+        self._bounds = Bounds(streams=STREAMS, list_size=size, list_count=fields, continuations=size // LARGEST_FRAME)
 
     def __len__(self) -> int:
         """Connections that are idle."""

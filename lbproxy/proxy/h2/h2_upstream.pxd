@@ -7,6 +7,7 @@ from lbproxy.http.h2.backend_request cimport BackendRequests, Laid
 from lbproxy.http.heads cimport KnownHead, ResponseHeads
 from lbproxy.http.message cimport ResponseHead
 from lbproxy.proxy.h2.backend_stream cimport BackendStream, Lender
+from lbproxy.proxy.response_head cimport limit_size
 from lbproxy.proxy.upstream cimport Upstream
 
 

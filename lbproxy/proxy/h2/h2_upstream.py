@@ -11,6 +11,7 @@ from lbproxy.http.message import NO_BODY, ResponseHead
 from lbproxy.http.trailers import Trailers
 from lbproxy.proxy.h2.backend_stream import BackendStream, Lender
 from lbproxy.proxy.response_body import SourceFailed
+from lbproxy.proxy.response_head import limit_size
 from lbproxy.proxy.upstream import Upstream
 
 REQUESTS = BackendRequests()
@@ -91,6 +92,7 @@ class H2Upstream(Upstream):
             raw = switched(fields, self._accept)
         else:
             raw = self._lender.answers.of(fields, TO_HEAD if method == b"HEAD" else ENDED if ended else PLAIN)
+        limit_size(len(raw))
         known = heads.over_http_2().read(raw, method)
         answer = known.head
         if answer.status >= 200:

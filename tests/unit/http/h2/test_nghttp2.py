@@ -17,11 +17,11 @@ from tests.support.h2_frames import (
     POST,
     RST_STREAM,
     WINDOW_UPDATE,
-    Field,
     block,
     data,
     frame,
     headers,
+    long_headers,
     ping,
     reset,
 )
@@ -104,20 +104,10 @@ def test_a_flood_of_resets_is_not_read_to_its_end() -> None:
 LONG = b"c" * 70_000
 
 
-def in_pieces(stream: int, fields: tuple[Field, ...]) -> bytes:
-    """HEADERS and CONTINUATION of at most 16 KiB."""
-    whole = block(fields)
-    pieces = [whole[at : at + 16_384] for at in range(0, len(whole), 16_384)]
-    ends = [0] * (len(pieces) - 1) + [END_HEADERS]
-    return frame(HEADERS, stream, pieces[0], END_STREAM | ends[0]) + b"".join(
-        frame(CONTINUATION, stream, piece, end) for piece, end in zip(pieces[1:], ends[1:], strict=True)
-    )
-
-
 @pytest.mark.skipif(not nghttp2.NATIVE, reason="of the native form: ngh2's objects do not tell where it happened")
 @pytest.mark.parametrize(("sent", "code"), [
-    (in_pieces(3, (*GET, (b"cookie", LONG))), H2Code.COMPRESSION_ERROR),
-    (in_pieces(3, (*GET, *((b"cookie", LONG[:1000]),) * 70)), H2Code.ENHANCE_YOUR_CALM),
+    (long_headers(3, (*GET, (b"cookie", LONG))), H2Code.COMPRESSION_ERROR),
+    (long_headers(3, (*GET, *((b"cookie", LONG[:1000]),) * 70)), H2Code.ENHANCE_YOUR_CALM),
     (headers(3, (*GET, *((b"a", b"b"),) * 300)), H2Code.ENHANCE_YOUR_CALM),
     (frame(HEADERS, 3, block(GET), END_STREAM) + frame(CONTINUATION, 3) * 20, H2Code.ENHANCE_YOUR_CALM),
 ], ids=["a field above 64 KiB", "a list above its bounds", "too many fields", "too many frames"])  # fmt: skip
@@ -134,9 +124,9 @@ def test_whose_fields_are_too_large_is_answered_before_the_connection_ends(sent:
 
 @pytest.mark.skipif(not nghttp2.NATIVE, reason="of the native form: ngh2's objects do not tell where it happened")
 @pytest.mark.parametrize("sent", [
-    [headers(1, POST, end=False), in_pieces(1, ((b"x", LONG),))],
-    [headers(1) + reset(1), in_pieces(1, ((b"x", LONG),))],
-    [headers(1, (*GET, (b"X", b"y"))), in_pieces(1, ((b"x", LONG),))],
+    [headers(1, POST, end=False), long_headers(1, ((b"x", LONG),))],
+    [headers(1) + reset(1), long_headers(1, ((b"x", LONG),))],
+    [headers(1, (*GET, (b"X", b"y"))), long_headers(1, ((b"x", LONG),))],
     [headers(1) + frame(0xA, 1, LONG[:20_000])],
     [frame(HEADERS, 1, block(GET), END_STREAM) + ping()],
 ], ids=["trailers", "of a stream that is over", "behind a malformed one", "a frame", "a head that does not go on"])  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.h2_frames import data, headers
+from tests.support.h2_frames import data, headers, long_headers
 from tests.unit.proxy.h2_server import h2_world, server
 from tests.unit.proxy.world import get
 
@@ -75,3 +75,37 @@ def test_a_body_where_none_can_be(fields: tuple[Field, ...]) -> None:
     assert got.endswith(b"\r\n\r\n")
     assert got.count(b"HTTP/1.1") == len(outcomes) == 1
     assert b"evil" not in got
+
+
+@pytest.mark.parametrize(("fields", "reason"), [
+    (tuple((b"x-%d" % number, b"y" * 1000) for number in range(80)), "response_head_too_large"),
+    (tuple((b"set-cookie", b"y" * 4000) for _ in range(60)), "response_head_too_large"),
+    ((*[(b"a%d" % number, b"b") for number in range(300)],), "response_too_many_fields"),
+], ids=["80 KB", "240 KB", "300 fields"])  # fmt: skip
+def test_an_answer_whose_head_is_too_large_fails_alone(fields: tuple[Field, ...], reason: str) -> None:
+    """A page that sets too many cookies, or says again what somebody asks for, does not take the requests of others with it."""
+    world = h2_world()
+    client, other = world.connect(), world.connect()
+    client.feed(get())
+    other.feed(get())
+    backend = server(world)
+    backend.say(long_headers(1, (OK, *fields)))
+    backend.answer(3)
+    assert other.take().endswith(b"ok")
+    assert world.outcomes() == [(502, reason), (200, "")]
+    assert world.ended == []
+    world.at_rest()
+
+
+def test_trailers_that_are_too_large_fail_alone() -> None:
+    """As a head of that size would."""
+    world = h2_world()
+    client, other = world.connect(), world.connect()
+    client.feed(get("/", "TE: trailers", "Connection: TE"))
+    other.feed(get())
+    backend = server(world)
+    backend.say(headers(1, (OK,), False) + data(1, b"ab") + long_headers(1, tuple((b"x-%d" % at, b"y" * 4000) for at in range(40))))
+    backend.answer(3)
+    assert other.take().endswith(b"ok")
+    assert (client.end, world.outcomes(), world.ended) == ("abort", [(200, "response_bad_trailers"), (200, "")], [])
+    world.at_rest()
