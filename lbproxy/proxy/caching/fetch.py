@@ -297,6 +297,9 @@ class Fetch(Course):
             self._store(lambda _: storage.renew(digest, meta, self._ticket))
         self._outcome = CacheOutcome.VALIDATED
         lines = forwarded(self._why, 304, stored=bool(found.digest))
+        if b"\r\nset-cookie:" in said.lowered:  # this client's alone, as far as the route's rules let it have them
+            known = self._journey.as_answered(self._journey.said).head
+            lines += b"".join(b"\r\nSet-Cookie: " + cookie for cookie in values(known, b"set-cookie"))
         return self._answers(self._journey, self._asked, found, now, lines, self._body)
 
     def _ask_for_all(self, stale: FoundAnswer) -> NoReturn:

@@ -68,6 +68,30 @@ def test_a_304_of_something_else(then: bytes | None, field: str) -> None:
     world.at_rest()
 
 
+@pytest.mark.parametrize("removed", [(), ("Set-Cookie",)])
+@pytest.mark.parametrize("field", ["A: b", 'If-None-Match: "1"'])
+def test_cookies_of_a_304(field: str, removed: tuple[str, ...]) -> None:
+    """They are for the client whose request it answers, such as a session's that lasts on, if the route's rules let him have them;
+    those who wait with him, and those who come then, get none."""
+    headers = model.HeadersConfig(response=model.HeaderRulesConfig(remove=removed))
+    caching = Caching(route=model.RouteConfig("app", headers=headers))
+    world = caching.world
+    fill(caching, ok(b"x", "Cache-Control: max-age=1", 'ETag: "1"'))
+    world.pass_time(5)
+    clients = [world.connect() for _ in range(2)]
+    for client in clients:
+        client.feed(get("/a", field))
+    cookies = b"Set-Cookie: a=b\r\nset-cookie: c=d; Path=/\r\n"
+    world.upstream.feed(b'HTTP/1.1 304 Not Modified\r\nETag: "1"\r\nCache-Control: max-age=60\r\n' + cookies + b"\r\n")
+    world.settle()
+    assert [values(taken(client)[0], "set-cookie") for client in clients] == [[] if removed else [b"a=b", b"c=d; Path=/"], []]
+    clients[0].feed(get("/a"))
+    assert values(taken(clients[0])[0], "set-cookie") == []
+    for client in clients:
+        client.feed(EOF)
+    world.at_rest()
+
+
 def test_a_304_that_takes_it_back() -> None:
     """Private by now: this client has it, nobody else will."""
     caching = Caching()
