@@ -5,7 +5,7 @@ A class between Exchange and Tries, since steps ask for both (see Journey in ste
 
 from __future__ import annotations
 
-from lbproxy.errors import RequestError
+from lbproxy.errors import ClientGone, RequestError, StreamError
 from lbproxy.http.findings import Findings
 from lbproxy.http.heads import KnownHead
 from lbproxy.http.message import NO_BODY, RequestHead
@@ -46,6 +46,10 @@ class Stepwise(Tries):
                 self._give_stand_in(self.stand_in, courses)
         except Answered as answered:
             self._say(answered)
+        except (ClientGone, StreamError):
+            for course in courses:
+                course.client_gone()
+            raise
         finally:
             while courses:
                 courses.pop().end()

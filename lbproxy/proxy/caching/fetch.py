@@ -112,9 +112,9 @@ class Fetch(Course):
     """A request for an answer that may be stored, on its way."""
 
     __slots__ = (
-        "_alarm", "_answers", "_asked", "_asked_at", "_asking", "_body", "_compressing", "_fill", "_holds", "_journey", "_left",
-        "_looked", "_made", "_outcome", "_pause", "_personal", "_renewed_at", "_stale", "_target", "_tee", "_ticket", "_vary",
-        "_why",
+        "_alarm", "_answers", "_asked", "_asked_at", "_asking", "_body", "_compressing", "_fill", "_gone", "_holds",
+        "_journey", "_left", "_looked", "_made", "_outcome", "_pause", "_personal", "_renewed_at", "_stale", "_target",
+        "_tee", "_ticket", "_vary", "_why",
     )  # fmt: skip
 
     def __init__(
@@ -152,6 +152,8 @@ class Fetch(Course):
         """What is done with an answer that is not stored."""
         self._holds = False
         """Of the allowance for compressing."""
+        self._gone = False
+        """Its client has."""
         self._vary = b""
         self._ticket = asking.shelf.storage.begin(target.key)
         self._asked_at = self._renewed_at = self._now()
@@ -373,10 +375,14 @@ class Fetch(Course):
         shelf, digest = self._asking.shelf, self._looked.digest
         if shelf.fills.get(digest) is fill:
             del shelf.fills[digest]
-        if state is FillState.KEPT:
+        if state is FillState.KEPT or self._gone:  # that says nothing of the next answer: whoever leaves parts nobody else
             shelf.storage.marks.done(digest)
         else:
             shelf.storage.marks.failed(digest, milliseconds(self._now()))
+
+    def client_gone(self) -> None:
+        """See Course."""
+        self._gone = True
 
     def end(self) -> None:
         """See Course."""

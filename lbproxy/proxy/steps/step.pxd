@@ -8,6 +8,7 @@ cdef class Course:
     cpdef Sink around(self, ResponseHead answer, Sink sink)
     cpdef instead(self, ResponseHead answer)
     cpdef rescued(self, long status)
+    cpdef client_gone(self)
     cpdef end(self)
 
 

@@ -115,6 +115,9 @@ class Course:
         """No backend answers, and the client would get an error of ours: what it gets instead. None: the error."""
         return None
 
+    def client_gone(self) -> None:
+        """It ends since the client has gone, or takes nothing; `end` follows."""
+
     def end(self) -> None:
         """The exchange is over."""
 
