@@ -196,11 +196,7 @@ def _open(
     access_fd = access_log.open_access_log(config)
     if access_fd >= 0:
         undo.callback(os.close, access_fd)
-    cache = None
-    if config.cache is not None:
-        there = [shared.cache, *(resources.cache for resources in living)]
-        fitting = (one for one in there if one is not None and one.serves(config.cache))
-        cache = next(fitting, None) or cache_memory.make(config, config.cache, shared.account, not any(there))
+    cache = cache_memory.provide(config, [shared.cache, *(resources.cache for resources in living)], shared.account)
     busy = shared.name_state.taken(shared.ledger, living, time.monotonic())
     counted = endpoints.identities(config, pools) + list(map(_identity, config.listen))
     assignment = shared.slot_table.assign(counted, busy)

@@ -12,6 +12,8 @@ import os
 import re
 import stat
 import time
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from lbproxy.cache.layout import Word
@@ -156,6 +158,27 @@ def adopt(descriptor: int, disk: int, folder: str) -> CacheMemory | None:
         pass  # not even memory
     os.close(descriptor)
     return None
+
+
+def provide(config: Config, there: Sequence[CacheMemory | None], account: Account | None) -> CacheMemory | None:
+    """What a configuration wants, one of those that are `there` if it fits; None: it wants none. Raises StartError."""
+    wanted = config.cache
+    if wanted is None:
+        return None
+    memory = next((one for one in there if one is not None and one.serves(wanted)), None)
+    if memory is None:
+        return make(config, wanted, account, not any(there))
+    mend(memory, account)
+    return memory
+
+
+def mend(memory: CacheMemory, account: Account | None) -> None:
+    """A folder that somebody has removed is there again for those who begin to serve now; where that cannot be, they say so."""
+    folder = memory.folder
+    if folder is None or os.path.lexists(folder) or _unfit(folder.parent, account):
+        return
+    with suppress(OSError):
+        empty(folder, account)
 
 
 def empty(folder: Path, account: Account | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from lbproxy.cache.memory import fits
 from lbproxy.config.model import CacheStoreConfig, Config
 from lbproxy.errors import StartError
 from lbproxy.master.system import cache_memory
-from lbproxy.master.system.cache_memory import NAME, CacheMemory, adopt, complaints, make, memory_there
+from lbproxy.master.system.cache_memory import NAME, CacheMemory, adopt, complaints, make, memory_there, mend, provide
 
 SMALL = 4 * 2**20
 
@@ -60,6 +61,44 @@ def test_the_folder_is_ours_alone_and_empty(tmp_path: Path) -> None:
     assert memory.folder == inner
     assert [path.name for path in inner.iterdir()] == ["README"]
     assert stat.S_IMODE(inner.stat().st_mode) == 0o700
+
+
+def test_what_fits_is_taken_over(tmp_path: Path) -> None:
+    """As it is, but for its folder; a configuration without a cache has none."""
+    wanted = CacheStoreConfig(SMALL, tmp_path, 2**24)
+    config = Config("lbproxy.toml", (), (), (), cache=wanted)
+    memory = provide(config, [None], None)
+    assert memory is not None
+    (tmp_path / NAME).rmdir()
+    assert provide(config, [None, made(CacheStoreConfig(SMALL)), memory], None) is memory
+    assert (tmp_path / NAME).is_dir()
+    assert provide(config, [made(CacheStoreConfig(SMALL))], None) is not memory
+    assert provide(Config("lbproxy.toml", (), (), ()), [memory], None) is None
+
+
+def test_a_folder_that_was_removed_is_there_again(tmp_path: Path) -> None:
+    """For those who serve from now on; one that is there stays with all that is in it, and none is made where others write."""
+    memory = made(CacheStoreConfig(SMALL, tmp_path, 2**24))
+    inner = tmp_path / NAME
+    (inner / f"{7:016x}").write_bytes(b"stored")
+    mend(memory, None)
+    assert [path.name for path in inner.iterdir()] == [f"{7:016x}"]
+    shutil.rmtree(inner)
+    tmp_path.chmod(0o777)
+    mend(memory, None)
+    assert not inner.exists()
+    tmp_path.chmod(0o700)
+    mend(memory, None)
+    assert stat.S_IMODE(inner.stat().st_mode) == 0o700
+    inner.rmdir()
+    inner.symlink_to("/etc")
+    mend(memory, None)
+    assert inner.is_symlink()
+    inner.unlink()
+    tmp_path.rmdir()
+    mend(memory, None)
+    assert not tmp_path.exists()
+    mend(made(CacheStoreConfig(SMALL)), None)
 
 
 @pytest.mark.parametrize(("mode", "says"), [(0o777, "writable by others"), (0o770, "writable by others")])
