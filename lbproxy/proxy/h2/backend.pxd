@@ -26,7 +26,7 @@ cdef class H2Backend:
     cdef public bint either
 
     @cython.locals(now=double, connection=SharedConnection)
-    cpdef H2Upstream take(self, bint websocket)
+    cpdef H2Upstream take(self, bint websocket, bint apart)
     cpdef bint wanted_http_1(self) except -1
     @cython.locals(now=double)
     cpdef has_room(self, SharedConnection connection)

@@ -5,6 +5,10 @@ they have been idle for long enough. Where none has room it waits for one that i
 client that leaves meanwhile takes nothing from the others. There are as many of these as those who wait need, by what the backend
 has allowed on the last one. One that fails takes everybody with it who would have to wait for yet another one.
 
+A request with a large head has a connection to itself, which only others of its kind use behind it: servers such as nginx (8 KiB)
+and HAProxy (15 KiB) end the whole connection for a head that they do not take, and one client's cookies are not to end the requests
+of others.
+
 Where the backend may speak either protocol it chooses at the handshake. As long as it chooses HTTP/1.1 requests open connections by
 themselves, as they do to any other backend, and each of these asks anew.
 """
@@ -36,10 +40,12 @@ REMEMBERED = 300.0
 class Waiter:
     """A request that waits for a stream."""
 
-    __slots__ = ("failure", "given", "strand", "waits")
+    __slots__ = ("apart", "failure", "given", "strand", "waits")
 
-    def __init__(self, strand: Strand) -> None:
+    def __init__(self, strand: Strand, apart: bool) -> None:
+        """`apart`: it wants the connection to itself."""
         self.strand = strand
+        self.apart = apart
         self.waits = True
         """It is parked: whoever has been told by somebody else meanwhile is not told again."""
         self.given: Upstream | None = None
@@ -94,10 +100,12 @@ class H2Backend:
 
     # ---------------------------------------------------------------- for requests
 
-    def take(self, websocket: bool) -> H2Upstream | None:
-        """A stream of a connection that has room; `websocket`: and can carry one."""
+    def take(self, websocket: bool, apart: bool) -> H2Upstream | None:
+        """A stream of a connection that has room; `websocket`: and can carry one; `apart`: and has no other request."""
         now = self._service.clock()
         for connection in self._connections:
+            if connection.apart != apart or (apart and connection.load):
+                continue
             if connection.takes_more(now) and (connection.carries_websockets or not websocket):
                 return connection.lend()
         return None
@@ -111,11 +119,11 @@ class H2Backend:
         """It has asked for HTTP/1.1 not long ago."""
         return self._http_1_until > 0 and self._service.clock() < self._http_1_until
 
-    def wait(self, patience: float) -> Upstream:
+    def wait(self, patience: float, apart: bool) -> Upstream:
         """From a request's greenlet, where none has room: a stream of the next one that has, within `patience` seconds; to a
         backend that may speak either, perhaps a connection of HTTP/1.1. Raises UpstreamError(nothing_sent)."""
         strands = self._service.strands
-        waiter = Waiter(strands.current())
+        waiter = Waiter(strands.current(), apart)
         self._waiting.append(waiter)
         self._open_more(patience)
         alarm = strands.alarm(patience + LEAST_GREETING, lambda: self._too_late(waiter))
@@ -241,12 +249,21 @@ class H2Backend:
                 connection.leave()
                 self._fail_all(UpstreamError(502, "h2_no_streams", "the backend allows no streams", nothing_sent=True))
         now = self._service.clock()
-        while self._waiting and connection.takes_more(now):
-            waiter = self._waiting.popleft()
+        while connection.takes_more(now) and (waiter := self._next_for(connection)) is not None:
             waiter.given = connection.lend()
             self._wake(waiter)
         if self._waiting:
             self._open_more(self._service.config.timeouts.connect)
+
+    def _next_for(self, connection: SharedConnection) -> Waiter | None:
+        """Who waits for a stream, and may have one of this connection; the first of a new one says what it is for."""
+        for waiter in self._waiting:
+            fits = not connection.served or connection.apart == waiter.apart
+            if fits and not (waiter.apart and connection.load):
+                connection.apart = waiter.apart
+                self._waiting.remove(waiter)
+                return waiter
+        return None
 
     def may_rest(self, connection: SharedConnection) -> bool:
         """See Lot."""

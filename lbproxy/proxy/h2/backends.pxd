@@ -25,4 +25,5 @@ cdef class H2Backends(Shared):
     cdef H2Backend _of(self, Lease lease)
 
 
+cdef bint _is_large(RequestHead head) except -1
 cdef bint _goes_alone(H2Backend backend, RequestHead head) except -1

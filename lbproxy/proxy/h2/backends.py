@@ -30,6 +30,8 @@ from lbproxy.proxy.upstream_pool import Shared
 
 STREAMS = 100
 """On one connection at once, where the backend allows as many or more: what nginx, Apache and grpc allow, or more than that."""
+LARGE = 7 * 1024
+"""Bytes of a request's head, before it is edited, above which it has a connection to itself."""
 
 
 def wants_http_2(pool: model.PoolConfig) -> bool:
@@ -72,7 +74,9 @@ class H2Backends(Shared):
         backend = self._of(lease)
         if backend is None or backend.wanted_http_1() or (head is not None and _goes_alone(backend, head)):
             return None
-        return backend.take(head is not None and len(head.upgrade) > 0 and is_websocket(head))
+        if head is None:
+            return backend.take(False, False)
+        return backend.take(len(head.upgrade) > 0 and is_websocket(head), _is_large(head))
 
     def dial(self, lease: Lease, head: RequestHead | None, patience: float, otherwise: Callable[[bool], Upstream]) -> Upstream:
         """The same where there is none: one will be opened. `otherwise`: opens a connection that speaks HTTP/1.1, and (True) is
@@ -83,7 +87,8 @@ class H2Backends(Shared):
         if backend.wanted_http_1() or (head is not None and _goes_alone(backend, head)):
             return otherwise(True)
         websocket = head is not None and is_websocket(head)
-        if (found := backend.take(websocket)) is not None:
+        apart = head is not None and _is_large(head)
+        if (found := backend.take(websocket, apart)) is not None:
             found.served = 0  # if that one fails as well, it is the backend's fault and not the connection's
             return found
         if backend.chose_http_1:
@@ -91,7 +96,7 @@ class H2Backends(Shared):
             if single.stream.protocol() != H2:
                 return single
             backend.adopt(single.stream, patience)
-        waited = backend.wait(patience)
+        waited = backend.wait(patience, apart)
         if websocket and isinstance(waited, H2Upstream) and not waited.carries_websockets:
             waited.stream.abort()
             raise _no_websockets()
@@ -130,6 +135,10 @@ class H2Backends(Shared):
         for backend in self._backends.values():
             if backend.backend.pool == pool:
                 backend.renew()
+
+
+def _is_large(head: RequestHead) -> bool:
+    return len(head.block) + len(head.target) > LARGE
 
 
 def _goes_alone(backend: H2Backend, head: RequestHead) -> bool:

@@ -34,6 +34,7 @@ cdef class SharedConnection(BackendWire):
     cdef Windows _windows
     cdef public long long allowed
     cdef public object backend
+    cdef public bint apart
     cdef public bint leaving
     cdef public long long load
     cdef public bint newly_ready

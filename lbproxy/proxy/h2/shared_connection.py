@@ -69,7 +69,7 @@ class SharedConnection(BackendWire):
     __slots__ = (
         "_alarm", "_cell", "_cells", "_condemned", "_goaway", "_goodbye", "_lingering", "_lot", "_most", "_news", "_pulse",
         "_requests_cell", "_resets", "_retires", "_scheme", "_since", "_streams", "_turning", "_unasked", "_until", "_wakes",
-        "_windows", "allowed", "backend", "leaving", "load", "newly_ready", "ready", "requests", "rest", "served",
+        "_windows", "allowed", "apart", "backend", "leaving", "load", "newly_ready", "ready", "requests", "rest", "served",
     )  # fmt: skip
 
     def __init__(self, service: Service, stream: Stream, backend: Backend, lot: Lot, bounds: Bounds, *, tls: bool) -> None:
@@ -79,7 +79,7 @@ class SharedConnection(BackendWire):
         self.engine.widen(0, bounds.streams * STREAM)
         self._most = self.allowed = bounds.streams
         """Streams at once: what we want at most, and what the backend allows of that."""
-        self.ready = self.leaving = self.carries_websockets = False
+        self.ready = self.leaving = self.carries_websockets = self.apart = False
         self.newly_ready = False
         """And nobody was told yet."""
         self.load = 0

@@ -12,7 +12,7 @@ from lbproxy.proxy.h2.backends import wants_http_2
 from tests.support import h2_frames as wire
 from tests.unit.proxy.h2.test_h2_upstream import WEBSOCKET
 from tests.unit.proxy.h2_server import h2_world, server
-from tests.unit.proxy.world import World, get, ok
+from tests.unit.proxy.world import EOF, World, get, ok, post
 
 AUTO = model.PoolConfig("app", (), tls=model.PoolTlsConfig(), protocol="auto")
 TLS = model.PoolConfig("app", (), tls=model.PoolTlsConfig(), protocol="h2")
@@ -260,3 +260,64 @@ def test_a_renewal_of_what_a_pool_trusts() -> None:
     server(world).answer(1)
     assert world.outcomes() == [(200, "")] * 3
     assert world.upstreams[0].end
+
+
+COOKIES = "Cookie: " + "c" * 9000
+
+
+def test_a_large_head_goes_over_a_connection_of_its_own() -> None:
+    """nginx and HAProxy end the whole connection for a head that they do not take: what others have on theirs goes on."""
+    world = h2_world()
+    first, large = world.connect(), world.connect()
+    first.feed(post(b"a=1"))
+    shared = server(world)
+    large.feed(get("/", COOKIES))
+    assert len(world.upstreams) == 2
+    own = server(world)
+    assert [request.fields[b"cookie"] for request in own.requests()] == [b"c" * 9000]
+    own.say(wire.goaway(1, H2Code.ENHANCE_YOUR_CALM))
+    own.stream.feed(EOF)
+    shared.answer(1)
+    assert first.take().endswith(b"ok")
+    assert world.outcomes() == [(502, "h2_goaway"), (200, "")]
+    world.at_rest()
+
+
+def test_large_heads_follow_one_another_on_theirs() -> None:
+    """One at a time; others never go there, and two at once are two connections."""
+    world = h2_world()
+    clients = [world.connect() for _ in range(3)]
+    clients[0].feed(get("/", COOKIES))
+    own = server(world)
+    clients[1].feed(get())
+    shared = server(world)
+    clients[2].feed(get("/", COOKIES))
+    assert len(world.upstreams) == 3
+    other = server(world)
+    for backend in (own, shared, other):
+        backend.answer(1)
+    clients[0].feed(get("/", COOKIES))
+    own.answer(3)
+    clients[1].feed(get())
+    shared.answer(3)
+    assert len(world.upstreams) == 3
+    assert [len(backend.requests()) for backend in (own, shared, other)] == [2, 2, 1]
+    assert world.outcomes() == [(200, "")] * 5
+    world.at_rest()
+
+
+def test_those_that_wait_for_a_connection_get_one_of_their_kind() -> None:
+    """Whoever asked first has the first one, and another one is opened for the others."""
+    world = h2_world()
+    clients = [world.connect() for _ in range(4)]
+    for client, fields in zip(clients, ((COOKIES,), (), (COOKIES,), ()), strict=True):
+        client.feed(get("/", *fields))
+    told = []
+    for backend in [server(world, index) for index in range(3)]:
+        requests = backend.requests()
+        told.append([b"cookie" in request.fields for request in requests])
+        for request in requests:
+            backend.answer(request.stream)
+    assert sorted(told) == [[False, False], [True], [True]]
+    assert world.outcomes() == [(200, "")] * 4
+    world.at_rest()
