@@ -16,17 +16,13 @@ import psutil
 from lbproxy.master.files.looker import MEMORY, PLACE
 from tests.conftest import Stage
 from tests.scenarios.test_certificates import put, shown, verifying
-from tests.support.process import LbProxy, run_cli
+from tests.support.process import LbProxy, run_cli, title_of
 from tests.support.waiting import eventually
 
 
 def looker(proxy: LbProxy) -> psutil.Process | None:
     """The process that looks at files."""
-    for one in proxy.members():
-        with suppress(psutil.NoSuchProcess):  # it has ended since
-            if one.cmdline() and one.cmdline()[0].startswith("lbproxy: files"):
-                return one
-    return None
+    return next((one for one in proxy.members() if title_of(one).startswith("lbproxy: files")), None)
 
 
 def passing(proxy: LbProxy) -> bytes:

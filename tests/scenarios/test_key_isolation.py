@@ -6,7 +6,6 @@ import os
 import signal
 import ssl
 import urllib.request
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from tests.conftest import Stage
 from tests.scenarios.test_certificates import put, shown, verifying
 from tests.support.memory import found_in, traces
 from tests.support.ports import free_port
-from tests.support.process import LbProxy
+from tests.support.process import LbProxy, title_of
 from tests.support.waiting import eventually
 from tests.support.wire import Client
 from tests.unit.tls.handshakes import Issuer
@@ -26,12 +25,7 @@ from tests.unit.tls.handshakes import Issuer
 
 def holders(proxy: LbProxy) -> list[psutil.Process]:
     """The processes that hold keys."""
-    found = []
-    for one in proxy.members():
-        with suppress(psutil.NoSuchProcess):  # it has ended since
-            if one.cmdline()[:1] and one.cmdline()[0].startswith("lbproxy: keys"):
-                found.append(one)
-    return found
+    return [one for one in proxy.members() if title_of(one).startswith("lbproxy: keys")]
 
 
 def isolated(stage: Stage, **more: Any) -> tuple[dict[str, Any], Path]:

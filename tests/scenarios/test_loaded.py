@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import Stage
 from tests.support.loaded import loaded
-from tests.support.process import ROOT, LbProxy
+from tests.support.process import ROOT, LbProxy, title_of
 from tests.support.waiting import eventually
 
 ASKED = ("SigBlk", "SigIgn", "SigCgt", "Umask", "Seccomp", "NoNewPrivs", "CapEff", "Threads", "Uid", "Groups")
@@ -34,7 +34,7 @@ def _facts(pid: int) -> dict[str, object]:
 
 def _family(proxy: LbProxy) -> dict[str, dict[str, object]]:
     """Those that stay: the master asks others for a moment to look at files."""
-    [forker] = [one.pid for one in proxy.members() if one.cmdline()[0] == "lbproxy: forker" and one.ppid() == proxy.pid]
+    [forker] = [one.pid for one in proxy.members() if title_of(one) == "lbproxy: forker" and one.ppid() == proxy.pid]
     worker, control = (proxy.wait_event(name)["pid"] for name in ("worker.ready", "control.ready"))
     return {"master": _facts(proxy.pid), "forker": _facts(forker), "worker": _facts(worker), "control": _facts(control)}
 

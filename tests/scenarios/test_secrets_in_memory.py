@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import Stage
 from tests.support.memory import found_in, traces
-from tests.support.process import LbProxy
+from tests.support.process import LbProxy, title_of
 
 pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="reading other processes' memory needs root")
 
@@ -58,7 +58,7 @@ def test_a_successor_of_control_has_none_either(stage: Stage) -> None:
     control = control_of(proxy)
     for number, victim in enumerate(["control", "forker"], start=1):
         proxy.settled()
-        [forker] = [one for one in proxy.members() if "forker" in one.cmdline()[0]]
+        [forker] = [one for one in proxy.members() if "forker" in title_of(one)]
         assert found_in(forker.pid, needles) == set()
         if victim == "forker":
             forker.kill()

@@ -21,7 +21,7 @@ from lbproxy.cli.reach import Instance, ask
 from lbproxy.master.operator.requests import StatusRequest
 from tests.conftest import Stage
 from tests.support.ports import free_port
-from tests.support.process import LbProxy
+from tests.support.process import LbProxy, title_of
 from tests.support.reloads import Reloads
 from tests.support.tools import need
 from tests.support.waiting import eventually
@@ -101,13 +101,8 @@ def outputs(proxy: LbProxy) -> dict[str, dict[str, Any]]:
 
 def tap_process(proxy: LbProxy) -> int:
     """Its number."""
-    for child in psutil.Process(proxy.pid).children():
-        try:
-            if child.cmdline()[0].startswith("lbproxy: tap"):
-                return child.pid
-        except (psutil.Error, IndexError):
-            pass  # one that has just ended
-    raise AssertionError("there is none")
+    children = psutil.Process(proxy.pid).children
+    return eventually(lambda: next((one.pid for one in children() if title_of(one).startswith("lbproxy: tap")), 0), "it is there")
 
 
 def test_as_it_happens(stage: Stage) -> None:

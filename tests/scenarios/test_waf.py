@@ -24,7 +24,7 @@ from lbproxy.master.operator.requests import StatusRequest
 from tests.conftest import Stage
 from tests.support import threaded_tls
 from tests.support.backends import Conversation, Scripted
-from tests.support.process import LbProxy, run_cli
+from tests.support.process import LbProxy, run_cli, title_of
 from tests.support.waiting import PATIENCE, eventually
 
 CRS = Path("/usr/share/modsecurity-crs/rules")
@@ -51,13 +51,7 @@ def client_of(stage: Stage, proxy: LbProxy) -> httpx.Client:
 
 
 def named(proxy: LbProxy, title: str) -> list[int]:
-    found = []
-    for one in proxy.members():
-        try:
-            found += [one.pid] if one.cmdline()[:1] == [title] else []
-        except psutil.Error:
-            continue
-    return found
+    return [one.pid for one in proxy.members() if title_of(one) == title]
 
 
 def inspectors(proxy: LbProxy) -> list[int]:

@@ -59,7 +59,7 @@ RUNNING: list[LbProxy] = []
 
 
 def title_of(process: psutil.Process) -> str:
-    """As ps shows it; "": it is about to be gone."""
+    """As ps shows it; "": it is about to be gone, or is just being called something: whoever asks twice may be told both."""
     try:
         return "".join(process.cmdline()).strip()
     except psutil.NoSuchProcess:
