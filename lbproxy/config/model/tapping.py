@@ -12,8 +12,17 @@ from lbproxy.config.key import key
 from lbproxy.config.kinds import FILE, NETWORK, Kind, ListOf, size, text_schema, whole
 from lbproxy.config.units import ValueRefused, parse_network, parse_port_address, show
 
+_name = said.name_for(True, "take")
+_OF_ONE_HOP = ("proxy-authorization", "proxy-authenticate", "sec-websocket-protocol", "sec-websocket-key", "sec-websocket-accept")
+
+
+def _blanked(value: object) -> str:
+    """A name; also of fields that no rule may touch, since no message is changed here, and that credentials stand in."""
+    return value if isinstance(value, str) and value.lower() in _OF_ONE_HOP else _name(value)
+
+
 _BLANKED = Kind(
-    "header", said.name_for(True, "take"), text_schema("^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$"), examples=("Authorization", "X-Key")
+    "header", _blanked, text_schema("^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$"), examples=("Authorization", "X-Key")
 )
 _LOOPBACK = "127.0.0.1"
 

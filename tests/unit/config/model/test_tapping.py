@@ -9,6 +9,7 @@ import pytest
 
 from lbproxy.config.load import load_text
 from lbproxy.config.model import Address, TapConfig
+from lbproxy.config.model.tapping import SECRETS
 from lbproxy.errors import ConfigError
 
 SITE = """
@@ -58,3 +59,17 @@ def test_what_is_refused(more: str, says: str) -> None:
     with pytest.raises(ConfigError) as caught:
         tap(more)
     assert says in str(caught.value)
+
+
+@pytest.mark.parametrize("name", [*SECRETS, "proxy-authorization", "Proxy-Authenticate", "Sec-WebSocket-Protocol", "X-Key", "X-*"])
+def test_what_may_be_blanked(name: str) -> None:
+    """All that is by default can be written down, since whoever adds one name says the others again; so can what no rule may touch
+    and credentials stand in."""
+    assert tap(f'listen = ":57012"\nblank = ["{name}"]').blank == (name,)
+
+
+@pytest.mark.parametrize("name", ["Content-Length", "Host", "Upgrade", "a b", ""])
+def test_what_may_not(name: str) -> None:
+    """What packets could not be read without, and what is no name."""
+    with pytest.raises(ConfigError, match="blank"):
+        tap(f'listen = ":57012"\nblank = ["{name}"]')
