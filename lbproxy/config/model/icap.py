@@ -28,7 +28,10 @@ class IcapConfig:
         _SERVICE, "", "the service that looks at answers. Default: none. One of the two must be there", example="/avscan"
     )
     timeout: float = key(
-        duration(3600.0), 30.0, "how long a server may say nothing, or not end a head, when it is its turn, or take nothing"
+        duration(3600.0),
+        30.0,
+        "how long a server may say nothing, or not end a head, when it is its turn, or take nothing. Less than 1 KiB "
+        "of a body a second is as good as nothing",
     )
     on_failure: str = key(
         choice("refuse", "pass"), "refuse", 'no verdict: 503; "pass": as if nobody were asked, counted and logged as failed'

@@ -20,6 +20,9 @@ from lbproxy.proxy.upstream import Upstream
 from lbproxy.streams import BODY_READ, NEVER, Stream
 
 _PASS, _CHANGED = 204, 200
+LEAST_RATE = 1024
+"""Bytes a second that count as progress of a body. Below it a server is as good as one that says nothing: a byte now and then would
+keep a request, its spool and a connection for days. (Squid limits each read alone, and with that nothing.)"""
 
 
 class IcapConnection(Upstream):
@@ -36,13 +39,13 @@ class Transaction:
 
     __slots__ = (
         "_data", "_dropped", "_options", "_owed", "_patience", "_reading", "_room", "_service", "_started", "_stream",
-        "_surplus", "_writer", "all_sent", "continued", "error", "head", "heads", "over", "result", "size",
+        "_surplus", "_until", "_writer", "all_sent", "continued", "error", "head", "heads", "over", "result", "size",
     )  # fmt: skip
 
     def __init__(self, service: Service, stream: Stream, patience: float, result: Spool, room: int, *,
                  options: bool = False) -> None:  # fmt: skip
-        """`patience`: seconds that the server may say nothing while it is its turn; `result`, `room`: for the body that it sends
-        back, and how large that may be; `options`: what is asked is OPTIONS."""
+        """`patience`: seconds that the server may say nothing, or next to nothing, while it is its turn; `result`, `room`: for the
+        body that it sends back, and how large that may be; `options`: what is asked is OPTIONS."""
         self._service = service
         self._stream = stream
         self._patience = patience
@@ -54,6 +57,7 @@ class Transaction:
         self._writer = Parked(service.strands)
         self._reading = self._started = self._dropped = self._surplus = False
         self._owed = False
+        self._until = NEVER
         self.all_sent = False
         """The server has all of the request."""
         self.continued = False
@@ -101,7 +105,7 @@ class Transaction:
 
     def _turn(self, *, ours: bool) -> None:
         self._owed = not ours
-        self._stream.deadline = NEVER if ours else self._service.clock() + self._patience
+        self._stream.deadline = self._until = NEVER if ours else self._service.clock() + self._patience
 
     def _wait(self, met: Callable[[], bool]) -> None:
         while not met():
@@ -159,9 +163,15 @@ class Transaction:
         return data
 
     def _goes_on(self) -> None:
-        """What was owed is here, and the next has its own time: each head as a whole, a body as long as more of it comes."""
+        """What was owed is here, and the next has its own time, as a whole: each head, and the beginning of a body."""
         if self._owed:
-            self._stream.deadline = self._service.clock() + self._patience
+            self._stream.deadline = self._until = self._service.clock() + self._patience
+
+    def _progress(self, came: int) -> None:
+        """So much of a body earns the server time, up to all of its patience: those of any size come to their end, and pauses
+        between large pieces may be as long as silence elsewhere."""
+        if self._owed:
+            self._stream.deadline = self._until = min(self._service.clock() + self._patience, self._until + came / LEAST_RATE)
 
     def _head(self) -> IcapHead:
         searched = 0
@@ -207,5 +217,5 @@ class Transaction:
             if decoder.done:
                 self._surplus = bool(decoder.rest)
                 return
+            self._progress(len(payload))
             data = self._more()
-            self._goes_on()

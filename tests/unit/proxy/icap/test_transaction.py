@@ -76,16 +76,59 @@ def test_a_server_that_never_ends_a_head(what: str) -> None:
     world.at_rest()
 
 
+PAGE_BEGINS = b"ICAP/1.0 200 OK\r\nEncapsulated: res-hdr=0, res-body=19\r\n\r\nHTTP/1.1 403 No\r\n\r\n"
+
+
 def test_a_body_that_takes_its_time() -> None:
-    """It is waited for as long as more of it comes."""
+    """It is waited for as long as more of it comes at a rate, however long that takes; also in bursts, with pauses between them."""
     world = looked_at(timeout=5.0)
     client = world.connect()
     client.feed(get())
-    server(world).feed(b"ICAP/1.0 200 OK\r\nEncapsulated: res-hdr=0, res-body=19\r\n\r\nHTTP/1.1 403 No\r\n\r\n")
-    for _ in range(4):
-        world.pass_time(3.0)
-        server(world).feed(b"1\r\nX\r\n")
+    server(world).feed(PAGE_BEGINS)
+    for pause in (3.0, 4.5, 4.5, 4.5, 1.5, 1.5, 1.5, 1.5):
+        world.pass_time(pause)
+        server(world).feed(b"2000\r\n" + b"X" * 8192 + b"\r\n")
     server(world).feed(b"0\r\n\r\n")
-    assert client.take().endswith(b"XXXX")
+    assert len(client.take().partition(END)[2]) == 8 * 8192
     assert world.outcomes() == [(403, "icap_blocked")]
+    world.at_rest()
+
+
+@pytest.mark.parametrize("drip", [b"1\r\nX\r\n", b"0", b"1;x=%b\r\nX\r\n" % (b"y" * 900)])
+@pytest.mark.parametrize("asked", ["request", "answer", "options"])
+def test_a_body_that_drips(drip: bytes, asked: str) -> None:
+    """A byte now and then, or what is not even of the body, is silence: it would keep a request, its spool and a connection for
+    days. It costs no more time than a server that says nothing."""
+    world = looked_at(timeout=5.0, **({"respmod": "/resp"} if asked == "answer" else {}))
+    client = world.connect()
+    client.feed(post(b"abc") if asked == "options" else get())
+    if asked == "answer":
+        stream = backend(world)
+        assert stream is not None
+        stream.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc")
+        server(world).feed(options(""))
+    begins = b"ICAP/1.0 200 OK\r\nEncapsulated: opt-body=0\r\n\r\n" if asked == "options" else PAGE_BEGINS
+    asked_of = server(world)
+    asked_of.feed(begins)
+    since = world.now
+    while not asked_of.end:
+        asked_of.feed(drip)
+        world.pass_time(1.0)
+        assert world.now - since < 8.0
+    assert world.outcomes() == [(503, "icap_unavailable")]
+    world.at_rest()
+
+
+def test_a_small_piece_waits_for_no_more_than_silence() -> None:
+    """What came fast before earns no more than all of the patience."""
+    world = looked_at(timeout=5.0)
+    client = world.connect()
+    client.feed(get())
+    server(world).feed(PAGE_BEGINS)
+    server(world).feed(b"%x\r\n%b\r\n" % (200_000, b"X" * 200_000))
+    world.pass_time(4.5)
+    assert not server(world).end
+    world.pass_time(1.0)
+    assert server(world).end
+    assert world.outcomes() == [(503, "icap_unavailable")]
     world.at_rest()
