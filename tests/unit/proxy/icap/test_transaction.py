@@ -99,7 +99,7 @@ def test_a_body_that_takes_its_time() -> None:
 def test_a_body_that_drips(drip: bytes, asked: str) -> None:
     """A byte now and then, or what is not even of the body, is silence: it would keep a request, its spool and a connection for
     days. It costs no more time than a server that says nothing."""
-    world = looked_at(timeout=5.0, **({"respmod": "/resp"} if asked == "answer" else {}))
+    world = looked_at(timeout=5.0, respmod="/resp") if asked == "answer" else looked_at(timeout=5.0)
     client = world.connect()
     client.feed(post(b"abc") if asked == "options" else get())
     if asked == "answer":
