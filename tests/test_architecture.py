@@ -141,7 +141,6 @@ WITHOUT_UNIT_TEST: dict[str, str] = {
     "tls/pair_audit.py": "test_audit.py asks all that is asked of a pair",
     "cells.py": "an interface",
     "proxy/connect.py": "test_exchange.py dials and reuses with it",
-    "proxy/subrequest.py": "steps/test_step.py asks with it",
     "proxy/stepwise.py": "steps/test_step.py sees what steps may do; steps/test_cache.py gives answers in place of a backend's",
     "proxy/telling.py": "steps/test_compress.py and steps/test_cache.py read the lines that it puts on",
     "proxy/tries.py": "the half of exchange.py that test_exchange_fails.py and test_retry.py try",

@@ -11,10 +11,11 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from lbproxy.balance.lease import Lease
+from lbproxy.balance.ledger import PerSlot
 from lbproxy.balance.pick_result import ASK, NoneAvailable
 from lbproxy.balance.policy import PickOutcome
 from lbproxy.balance.selection import Preference
-from lbproxy.errors import ConnectionLost, RefusedAnswer, TimedOut, UpstreamError
+from lbproxy.errors import ConnectionLost, RefusedAnswer, RequestError, TimedOut, UpstreamError
 from lbproxy.http.message import RequestHead, ResponseHead
 from lbproxy.proxy.connect import dial
 from lbproxy.proxy.destination import Destination
@@ -96,11 +97,15 @@ class Subrequest(NamedTuple):
         try:
             while True:
                 lease = lease_for(self.destination, service, asker, tried, failure)
+                since = service.clock()
                 try:
                     return self._attempt(service, lease, method, head, body, take)
                 except UpstreamError as error:
                     service.counters.note_failure(error.kind, lease.slot)
                     failure = error
+                except BaseException as error:
+                    self._given_up(service, lease, since, error)
+                    raise
                 finally:
                     lease.release()
                     retries.end(budgeted)
@@ -111,6 +116,16 @@ class Subrequest(NamedTuple):
                     raise failure
         finally:
             retries.end(budgeted)
+
+    def _given_up(self, service: Service, lease: Lease, since: float, error: BaseException) -> None:
+        """Whoever asks waits no longer. Where the time is up, and most of it was this backend's, that is a failure of it: it is as
+        long as its own, so that as a rule the asker's ends first, and one that has stopped would pass for one that answers. Else it
+        is nobody's: a client left, others had the time."""
+        late = isinstance(error, RequestError) and error.status == 504
+        if late and service.clock() - since >= self.destination.response_head / 2:
+            service.counters.note_failure("timeout", lease.slot)
+        else:
+            service.counters.note(PerSlot.GIVEN_UP, lease.slot)
 
     def _attempt(
         self, service: Service, lease: Lease, method: bytes, head: bytes, body: bytes, take: Take | None

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from lbproxy.config import model
-from lbproxy.errors import LbproxyError, UpstreamError
+from lbproxy.errors import LbproxyError, RequestError, UpstreamError
 from lbproxy.http.findings import every_spelling
 from lbproxy.http.forwarding import cut
 from lbproxy.http.grammar import END
@@ -325,13 +325,18 @@ class Sending:
     def cut(self) -> None:
         """See Connection."""
         if self._strand is not None:
-            self._strand.throw(_MirrorGivenUp("no answer in time"))
+            self._strand.throw(_MirrorGivenUp("the worker ends"))
+
+    def _late(self) -> None:
+        """Its time is up."""
+        if self._strand is not None:
+            self._strand.throw(RequestError(504, "request_timeout", "no answer in time"))
 
     def run(self) -> None:
         """In a greenlet of its own. Lets nothing out."""
         service, copy = self._service, self._copy
         self._strand = service.strands.current()
-        alarm = service.strands.alarm(self._timeout, self.cut)
+        alarm = service.strands.alarm(self._timeout, self._late)
         service.connections.add(self)
         facts, why = None, "internal_error"
         try:
@@ -339,7 +344,7 @@ class Sending:
             facts = ComparedAnswer(answer.head.status, self._length, self._digest.hexdigest())
         except UpstreamError as error:  # counted as failed: whoever looks at the mirror finds out why there
             why = error.reason
-        except _MirrorGivenUp as given_up:
+        except (RequestError, _MirrorGivenUp) as given_up:
             why = str(given_up)
         except Exception as error:  # must not end in the event loop
             service.on_fault(error)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from lbproxy.balance.ledger import PerSlot
 from lbproxy.config import model
 from lbproxy.http.grammar import END
 from lbproxy.proxy.steps.mirror import MOST_FAILURES, MOST_READ, REVIVAL
@@ -313,6 +314,7 @@ def test_what_waits_for_one_that_hangs_is_given_up() -> None:
     assert world.inspected == ["mirror failed"] * (MOST_FAILURES - 1) + ["mirror suspended"] * 20 + ["mirror failed"]
     assert len(world.dials) == MOST_FAILURES
     assert world.suspended == ["no answer in time"]
+    assert world.count(PerSlot.FAILURES, 0) == MOST_FAILURES, "who looks at failures sees it, too"
     world.at_rest()
 
 
