@@ -14,7 +14,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.conftest import Stage
-from tests.scenarios.test_waf import client_of, inspectors, named, run, totals
+from tests.scenarios.test_waf import client_of, inspectors, loaders, run, totals
 from tests.support.process import LbProxy
 from tests.support.waiting import eventually
 
@@ -34,18 +34,14 @@ class Blow(NamedTuple):
     whom: Callable[[LbProxy], list[int]]
 
 
-def _rules(proxy: LbProxy) -> list[int]:
-    return named(proxy, "lbproxy: rules")
-
-
 BLOWS = {
     "one is stopped": Blow(signal.SIGSTOP, lambda proxy: inspectors(proxy)[:1]),
     "all are stopped": Blow(signal.SIGSTOP, inspectors),
     "one is killed": Blow(signal.SIGKILL, lambda proxy: inspectors(proxy)[-1:]),
     "all are killed": Blow(signal.SIGKILL, inspectors),
-    "whoever forks them is stopped": Blow(signal.SIGSTOP, _rules),
-    "everybody is stopped": Blow(signal.SIGSTOP, lambda proxy: [*_rules(proxy), *inspectors(proxy)]),
-    "whoever forks them is killed": Blow(signal.SIGKILL, _rules),
+    "whoever forks them is stopped": Blow(signal.SIGSTOP, loaders),
+    "everybody is stopped": Blow(signal.SIGSTOP, lambda proxy: [*loaders(proxy), *inspectors(proxy)]),
+    "whoever forks them is killed": Blow(signal.SIGKILL, loaders),
 }
 
 
@@ -102,7 +98,7 @@ def test_blows_under_load(stage: Stage, on_failure: str) -> None:
                 with suppress(ProcessLookupError):  # inspectors go with whoever forked them
                     os.kill(pid, blow.signal)
             _wait_end(hit)
-            eventually(lambda: len(_rules(proxy)) == 1 and inspectors(proxy), f"{what}: others are there")
+            eventually(lambda: len(loaders(proxy)) == 1 and inspectors(proxy), f"{what}: others are there")
             load.more()
     assert set(load.answers) <= ({200} if on_failure == "pass" else {200, 503})
     assert (proxy.workers(), proxy.events("reloaded")) == (workers, [])
