@@ -8,7 +8,7 @@ makes it less. An idle connection of nginx is 15 KiB in all. Where they are:
   nghttp2.pyx sees to both: it writes the head of a DATA frame whose turn was put off itself, and takes a client's preface at once.
 - 5 KiB are the session and its tables, nearly all of which stays as it was in the beginning, and as it is in any other session: zeros,
   pointers to functions, pointers to places in the session itself. What a session begins with lies in a region of its own, two pages.
-  While its connection is idle what is otherwise there than in a session that has just begun (`_usual`) is kept elsewhere, in MEASURED
+  While its connection is idle what is otherwise there than in a session that has just begun (`_usual`) is kept elsewhere, in 320
   bytes, and the pages are the kernel's again; before the library is called the next time it is back at the same place. That costs some
   microseconds, once a second at most.
 
