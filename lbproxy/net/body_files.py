@@ -126,13 +126,9 @@ class BodyFiles:
     def remove(self, numbers: Collection[int]) -> None:
         """Nobody names them any more; those who read them read on."""
         for number in numbers:
-            self._forget(number)
+            if (found := self._open.pop(number, None)) is not None:
+                self.release(found)
             self._files.post(partial(os.unlink, self._path(number)))
-
-    def _forget(self, number: int) -> None:
-        """It need not stay open."""
-        if (found := self._open.pop(number, None)) is not None:
-            self.release(found)
 
     def sweep(self) -> None:
         """Look for files that nobody names, sometime."""

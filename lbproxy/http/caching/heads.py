@@ -12,6 +12,8 @@ from lbproxy.http.forwarding import cut, without
 from lbproxy.http.grammar import END, HOP_BY_HOP, line_finder
 from lbproxy.http.message import ResponseHead
 
+MOST_FIELDS = 1_000_000
+"""Of a head that is read once more: its fields were counted when they came."""
 _LEFT_OUT = line_finder(
     (*HOP_BY_HOP, b"content-length", b"age", b"set-cookie", b"set-cookie2", b"proxy-authentication-info", b"authentication-info")
 )

@@ -40,7 +40,6 @@ LOOK_AROUND = (0.02, 0.25)
 """Seconds between looks whether somebody in another worker waits: at first, and at most."""
 FAILURES = frozenset({500, 502, 503, 504})
 """RFC 5861 4: errors in whose place a stale answer is given."""
-_MOST_FIELDS = 1_000_000  # they were counted when they came
 
 
 def milliseconds(seconds: float) -> int:
@@ -78,12 +77,12 @@ class Fetching(NamedTuple):
     ) -> FoundAnswer | None:
         """What is stored, as a 304 brings it up to date (RFC 9111 4.3.4); None: the 304 means another answer. One without a digest
         is not to be stored any more: it is private by now, or depends on more of the request than it was found by (4.1)."""
-        known = parse_response(heads.sized(found.answer.head, found.entry.size), b"GET", _MOST_FIELDS)
+        known = found.head()
         if not same(known, said):
             return None
         head = still_varies(known, said, heads.merged(found.answer.head, heads.stored(said, date)))
         aged = b"".join(b"\r\nAge: " + age for age in values(said, b"age"))
-        said_both = parse_response(head + aged + END, b"HEAD", _MOST_FIELDS)
+        said_both = parse_response(head + aged + END, b"HEAD", heads.MOST_FIELDS)
         verdict = judge(asked, personal, said_both, at, self.defaults)
         if isinstance(verdict, StorableAnswer) and set(verdict.names) <= set(names_of(known) or ()):
             return found._replace(answer=StoredAnswer(verdict._replace(coded=found.answer.kept.coded), head))
@@ -161,7 +160,7 @@ class Fetch(Course):
         self._outcome = BY_REASON[self._why]
         more = b""
         if self._stale is not None:
-            known = parse_response(heads.sized(self._stale.answer.head, self._stale.entry.size), b"GET", _MOST_FIELDS)
+            known = self._stale.head()
             more = asking_anew(known, self._stale.answer.kept.coded)
         if more or conditional(journey.head):
             journey.go_on_as(unconditional(journey.head, more))
@@ -177,7 +176,7 @@ class Fetch(Course):
             return sink
         asking, now, wall = self._asking, self._now(), self._asking.wall()
         try:
-            said = parse_response(self._journey.said, b"GET", _MOST_FIELDS)
+            said = parse_response(self._journey.said, b"GET", heads.MOST_FIELDS)
         except RefusedAnswer:  # one that a tolerant pool passes on
             asking.shelf.outcomes.unstored("malformed")
             return self._unstored(answer, sink, "malformed")
@@ -285,7 +284,7 @@ class Fetch(Course):
 
     def _validated(self, stale: FoundAnswer) -> StandIn | None:
         asking, service, now = self._asking, self._journey.downstream.service, self._now()
-        said = parse_response(self._journey.said, b"GET", _MOST_FIELDS)
+        said = parse_response(self._journey.said, b"GET", heads.MOST_FIELDS)
         at = Arrival(self._asked_at, now, asking.wall())
         found = asking.renewed(self._asked, self._personal, stale, said, at, service.date)
         storage = asking.shelf.storage

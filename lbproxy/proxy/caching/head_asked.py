@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from lbproxy.errors import RefusedAnswer
 from lbproxy.http.caching.conditional import same
-from lbproxy.http.caching.heads import sized
+from lbproxy.http.caching.heads import MOST_FIELDS
 from lbproxy.http.caching.lifetime import Arrival
 from lbproxy.http.caching.storing import validators
 from lbproxy.http.fields import values
@@ -19,8 +19,6 @@ from lbproxy.proxy.caching.shelf import FoundAnswer, LookupTarget
 from lbproxy.proxy.sink import Sink
 from lbproxy.proxy.steps.step import Course, Journey
 from lbproxy.proxy.telling import Telling
-
-_MOST_FIELDS = 1_000_000  # they were counted when they came
 
 
 class HeadAsked(Course):
@@ -44,14 +42,14 @@ class HeadAsked(Course):
         """See Course."""
         if answer.status == 200:
             try:
-                self._look(parse_response(self._journey.said, b"HEAD", _MOST_FIELDS))
+                self._look(parse_response(self._journey.said, b"HEAD", MOST_FIELDS))
             except RefusedAnswer:
                 pass  # one that a tolerant pool passes on
         return Telling(sink, self._lines)
 
     def _look(self, said: ResponseHead) -> None:
         asking, found, service = self._asking, self._found, self._journey.downstream.service
-        known = parse_response(sized(found.answer.head, found.entry.size), b"GET", _MOST_FIELDS)
+        known = found.head()
         if not same(known, said) or not self._as_long(said):
             asking.shelf.storage.forget(found.digest)
         elif validators(said) and validators(known):

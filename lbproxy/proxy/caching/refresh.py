@@ -25,7 +25,6 @@ from lbproxy.proxy.steps.step import Journey
 from lbproxy.proxy.subrequest import Subrequest, SubrequestAnswer
 from lbproxy.streams import Strand
 
-_MOST_FIELDS = 1_000_000  # they were counted when they came
 TIMEOUT = 60.0
 """Seconds that it may take as a whole."""
 
@@ -66,7 +65,7 @@ class Refresh:
         self._personal = personal
         self._head = journey.head
         stale = looked.found
-        known = parse_response(heads.sized(stale.answer.head, stale.entry.size), b"GET", _MOST_FIELDS)
+        known = stale.head()
         self._asked = journey.as_sent(unconditional(journey.head, asking_anew(known, stale.answer.kept.coded)))
         self._compression = asking.compression if stale.answer.kept.coded else None
         self._coder: Coder | None = None
@@ -150,7 +149,7 @@ class Refresh:
         asking, stale, service = self._asking, self._looked.found, self._service
         assert stale is not None
         storage = asking.shelf.storage
-        said = parse_response(answer.raw, b"GET", _MOST_FIELDS)
+        said = parse_response(answer.raw, b"GET", heads.MOST_FIELDS)
         if said.status == 304:
             found = asking.renewed(self._head, self._personal, stale, said, at, service.date)
             if found is None or not found.digest:

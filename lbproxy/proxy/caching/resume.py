@@ -11,6 +11,7 @@ from hashlib import blake2b
 from typing import Protocol
 
 from lbproxy.errors import RefusedAnswer
+from lbproxy.http.caching.heads import MOST_FIELDS
 from lbproxy.http.fields import values
 from lbproxy.http.grammar import END
 from lbproxy.http.h1.response import parse_response
@@ -24,7 +25,6 @@ from lbproxy.streams import BODY_READ
 
 _TOLD = (b"etag", b"last-modified", b"content-type", b"content-encoding", b"content-language", b"content-range")
 """What two heads have to agree in."""
-_MOST_FIELDS = 1_000_000  # they were counted when they came
 
 
 class HasSaid(Protocol):
@@ -58,7 +58,7 @@ class Beginning:
 
     def continued_by(self, said: ResponseHead) -> bool:
         """Whether that may be the head of the same answer."""
-        mine = parse_response(self.head + END, b"HEAD", _MOST_FIELDS)
+        mine = parse_response(self.head + END, b"HEAD", MOST_FIELDS)
         length = said.body == self.size if self.size >= 0 else said.body >= 0 or said.body == CHUNKED
         return said.status == mine.status and length and all(list(values(mine, name)) == list(values(said, name)) for name in _TOLD)
 
@@ -77,7 +77,7 @@ class Resumed(Course):
     def around(self, answer: ResponseHead, sink: Sink) -> Sink:
         """See Course. Raises SourceFailed."""
         try:
-            said = parse_response(self._journey.said, b"GET", _MOST_FIELDS)
+            said = parse_response(self._journey.said, b"GET", MOST_FIELDS)
         except RefusedAnswer:  # one that a tolerant pool passes on
             said = answer
         if not self._beginning.continued_by(said):

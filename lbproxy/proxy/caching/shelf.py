@@ -19,9 +19,11 @@ from lbproxy.cache.interface import (
     Storage,
     StoredEntry,
 )
+from lbproxy.http.caching.heads import MOST_FIELDS, sized
 from lbproxy.http.caching.stored import NONCE, Fork, StoredAnswer, read
 from lbproxy.http.caching.tags import tags_of
 from lbproxy.http.caching.variants import MOST_NAMES, key_of, variant_of
+from lbproxy.http.h1.response import parse_response
 from lbproxy.http.message import ResponseHead
 from lbproxy.proxy.caching.fill import Fill
 from lbproxy.proxy.caching.outcomes import CacheOutcomes, uncounted
@@ -48,6 +50,10 @@ class FoundAnswer(NamedTuple):
     answer: StoredAnswer
     entry: StoredEntry
     digest: bytes
+
+    def head(self) -> ResponseHead:
+        """Its own, with the length of its body."""
+        return parse_response(sized(self.answer.head, self.entry.size), b"GET", MOST_FIELDS)
 
 
 class LookedUp(NamedTuple):

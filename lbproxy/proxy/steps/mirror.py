@@ -303,7 +303,7 @@ class _Passing(PassThrough):
 class Sending:
     """One copy on its way to the mirror, as a connection that a draining worker cuts at once (service.Connection)."""
 
-    __slots__ = ("_compares", "_copy", "_digest", "_length", "_mirror", "_service", "_strand", "_subrequest", "_timeout")
+    __slots__ = ("_copy", "_digest", "_length", "_mirror", "_service", "_strand", "_subrequest", "_timeout")
 
     tunnel = False
 
@@ -314,7 +314,6 @@ class Sending:
         self._copy = copy
         self._timeout = timeout
         self._strand: Strand | None = None
-        self._compares = mirror.compares
         self._digest = hashlib.sha256()
         self._length = 0
 
@@ -358,7 +357,7 @@ class Sending:
                 self._mirror.sent(copy, facts)
 
     def _take(self, piece: bytes) -> bool:
-        if self._compares:
+        if self._mirror.compares:
             self._digest.update(piece)
         self._length += len(piece)
         return self._copy.decided(self._length)
